@@ -91,7 +91,7 @@ class Components:
         self._make_reporters(alarm_tracker)
 
     def _make_lanes(self, config: Config, folder: Path, client: HttpClient) -> None:
-        """What sends deliveries and settles them in time."""
+        """The parts that send deliveries, and settle them in time."""
         core, clock = self.core, self._clock
         self.lanes = Supervisor(
             core.config,
@@ -116,7 +116,7 @@ class Components:
         )
 
     def _make_intake(self, folder: Path) -> None:
-        """What takes signals in without a connection."""
+        """The parts that accept signals without a connection."""
         core = self.core
         self.spool = SpoolImporter(
             Path(paths.spool_folder(str(folder))),
@@ -130,7 +130,7 @@ class Components:
         )
 
     def _make_observers(self, metrics: Metrics, client: HttpClient, concerns: Callable[[], list[str]]) -> None:
-        """What reads the others: health, status, the page, the heartbeat."""
+        """The parts that observe the others: health, status, the page, the heartbeat."""
         core, clock = self.core, self._clock
         self.health = HealthCheck(
             self._journal, self.lanes, metrics, config=core.config, disk_guard=core.disk_guard, clock=clock
@@ -152,7 +152,7 @@ class Components:
         self.heartbeat = Heartbeat(self.health, self.liveness.check, client, clock, self._emit)
 
     def _make_reporters(self, alarm_tracker: AlarmTracker) -> None:
-        """What sends signals of the daemon's own."""
+        """The parts that send signals about the daemon itself."""
         core, clock, emit = self.core, self._clock, self._emit
         self.alarms = Alarms(
             alarm_tracker,

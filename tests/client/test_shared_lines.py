@@ -87,7 +87,7 @@ def test_all_hosts_have_a_line_each_with_their_problems() -> None:
     assert lines[3].strip() == "1 of what waits is not handed over, and waits for it; the disk is full"
 
 
-def test_what_is_known_last_says_from_when_it_is() -> None:
+def test_last_known_hosts_have_their_time() -> None:
     answer = {"engine": "redis://e:6379", "away_seconds": 12.0, "reason": "refused", "as_of": 1e9, "hosts": [HERE]}
     text = " ".join(" ".join(host_lines(answer, 80)).split())
     assert "! the engine redis://e:6379 is away for 12s: refused; what was known at " in text

@@ -56,7 +56,7 @@ def test_a_client_library_that_is_not_installed_is_a_warning_and_the_host_stays_
 @pytest.mark.parametrize(
     "url", ["http://h", "redis://", "redis://h:0", "redis://h/x", "unix://relative", "redis://h:99999", "a b"]
 )
-def test_what_is_no_engine_is_named_without_the_url(url: str) -> None:
+def test_address_of_no_engine_is_an_error_without_the_url(url: str) -> None:
     found = problem(f'[shared]\nurl = "{url}"')
     assert "alerts.toml:2: shared.url" in found
     assert "no address of an engine" in found

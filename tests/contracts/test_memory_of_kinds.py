@@ -1,4 +1,4 @@
-"""What destinations of every kind cost a daemon at rest, compared with a daemon that has a file only."""
+"""The memory that destinations of every kind cost a daemon at rest, compared with a daemon that has a file only."""
 
 from __future__ import annotations
 

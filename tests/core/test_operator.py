@@ -64,7 +64,7 @@ async def arrived(fixture: CoreFixture, title: str, key: str | None = None) -> s
     return signal.id
 
 
-async def test_what_another_host_accepted_is_left_to_it(tmp_path: Path) -> None:
+async def test_delivery_of_another_host_is_decided_there(tmp_path: Path) -> None:
     async with opened(tmp_path, config()) as fixture:
         operator = fixture.core.operator
         operator.host = "vm-1"

@@ -191,7 +191,7 @@ def test_grafana_sample_is_two_alerts(running: DaemonProcess) -> None:
         (f"/alertmanager/{TOKEN}?to=nowhere", {"alerts": [FIRING]}, 400),
     ],
 )
-def test_what_is_no_alert_is_refused(running: DaemonProcess, path: str, body: object, status: int) -> None:
+def test_body_without_alerts_is_refused(running: DaemonProcess, path: str, body: object, status: int) -> None:
     assert ask(running, "POST", path, body).status == status
 
 

@@ -86,7 +86,7 @@ def test_router_answers_what_no_handler_has_to(asked: Request, status: int) -> N
     assert verdict(router().inspect(asked)) == status
 
 
-def test_what_may_be_an_alert_is_reported_where_its_path_is_unknown() -> None:
+def test_possible_alert_to_an_unknown_path_is_reported() -> None:
     told: list[Event] = []
     made = router(emit=told.append)
     for method in ("GET", "POST", "PUT", "PATCH"):

@@ -1,4 +1,4 @@
-"""What is left at the engine of destinations that are not shared any more; what quiet hours hold that the engine has."""
+"""Deliveries that the engine has: of destinations that are no longer shared, and those that quiet hours hold here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.journal.factories import NOW, put
 from tests.journal.test_shared_view import HERE, arriving, handed_over, take_in
 
 from tocsin.signals import Signal
-from tocsind.journal import leftovers, withdrawals
+from tocsind.journal import leftovers, shared
 from tocsind.policy.delivery import Priority
 
 
@@ -22,11 +22,11 @@ def test_a_lane_that_is_not_shared_any_more_does_not_send_what_another_host_may_
     put(database, "a", title="own")
     id_, number = handed_over(database)
     assert fed(database) == [number - 1]
-    withdrawals.taken_back(database, [f"vm-1/{id_}/a"])
+    shared.told(database, [f"vm-1/{id_}/a"])
     assert fed(database) == [number - 1, number]
 
 
-def test_what_others_accepted_is_left_to_them_and_own_ids_are_named(database: sqlite3.Connection) -> None:
+def test_give_back_returns_deliveries_of_others_and_names_own_ids(database: sqlite3.Connection) -> None:
     id_, _ = handed_over(database)
     take_in(database, arriving(Signal("of another host")))
     left = leftovers.Left("target", "a")
@@ -35,11 +35,11 @@ def test_what_others_accepted_is_left_to_them_and_own_ids_are_named(database: sq
     assert leftovers.give_back(database, left, "vm-1", NOW) == [f"vm-1/{id_}/a"]
     states = dict(database.execute("SELECT origin, state FROM shared JOIN deliveries ON number = delivery").fetchall())
     assert states == {"vm-1": "queued", "vm-2": "rerouted"}
-    withdrawals.taken_back(database, [f"vm-1/{id_}/a"])
+    shared.told(database, [f"vm-1/{id_}/a"])
     assert leftovers.left(database, {}) == []
 
 
-def test_what_quiet_hours_hold_and_the_engine_has_waits_for_the_host_that_sends(database: sqlite3.Connection) -> None:
+def test_held_delivery_that_the_engine_has_is_queued_for_the_host_that_sends(database: sqlite3.Connection) -> None:
     _, number = handed_over(database)
     put(database, "a", title="kept here")
     database.execute("UPDATE deliveries SET state = 'held', quiet_until = ?", (NOW + 60,))

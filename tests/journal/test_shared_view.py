@@ -1,4 +1,4 @@
-"""What people see of deliveries that several hosts share."""
+"""Views of deliveries that several hosts share."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def take_in(database: sqlite3.Connection, *found: Arriving) -> None:
     shared_arrivals.take_in(database, HERE, found, NOW, epoch="e", sent_alone=False)
 
 
-def test_what_waits_is_counted_by_owner_and_by_whether_the_engine_has_it(database: sqlite3.Connection) -> None:
+def test_waiting_counts_deliveries_by_owner_and_by_place(database: sqlite3.Connection) -> None:
     handed_over(database)
     put(database, "a", title="not yet")
     put(database, "b", title="elsewhere")
@@ -123,7 +123,7 @@ def test_an_outage_and_a_loss_of_the_engine_are_noted(database: sqlite3.Connecti
     assert "shared" not in told(database, put(database, "a"))
 
 
-def test_what_another_host_accepted_expires_without_a_report_here(database: sqlite3.Connection) -> None:
+def test_delivery_of_another_host_expires_without_a_report_here(database: sqlite3.Connection) -> None:
     own = put(database, "a", expires=10.0)
     found = arriving(Signal("x"))
     take_in(database, msgspec.structs.replace(found, deadline=NOW + 10))

@@ -1,4 +1,4 @@
-"""What a host takes back from the others for its own fallback."""
+"""Deliveries that a host takes back from the others for its own fallback."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def test_this_host_answers_for_its_own_and_for_what_hosts_accepted_that_are_gone
     assert [each.number for each in waiting(database, "vm-2")] == [number - 1], "its fallback has had the other one"
 
 
-def test_what_was_taken_back_is_handed_over_again_when_it_stays(database: sqlite3.Connection) -> None:
+def test_withdrawn_delivery_that_stays_queued_is_handed_over_again(database: sqlite3.Connection) -> None:
     id_, number = handed_over(database)
-    withdrawals.taken_back(database, [f"vm-1/{id_}/a"])
+    shared.told(database, [f"vm-1/{id_}/a"])
     assert [each.is_free for each in waiting(database)] == [True]
     assert [each.delivery.number for each in shared.leaving(database, HERE, {Priority.NORMAL: 0}, 9, digests=True)] == [
         number
     ]
 
 
-def test_what_was_taken_back_without_the_engine_is_in_doubt_and_the_engine_learns_of_it_at_once(
+def test_delivery_withdrawn_without_the_engine_is_marked_and_reported_at_once(
     database: sqlite3.Connection,
 ) -> None:
     id_, number = handed_over(database)
@@ -64,7 +64,9 @@ def test_what_was_taken_back_without_the_engine_is_in_doubt_and_the_engine_learn
     )
 
 
-def test_what_was_taken_back_without_the_engine_and_waits_again_is_offered_again(database: sqlite3.Connection) -> None:
+def test_delivery_withdrawn_without_the_engine_is_offered_again_when_it_stays_queued(
+    database: sqlite3.Connection,
+) -> None:
     _, number = handed_over(database)
     withdrawals.take_back_later(database, [number])
     epochs.offer_again(database, "vm-1", "target")

@@ -196,7 +196,7 @@ def test_query_of_long_ago_or_that_was_answered_is_no_first_failure() -> None:
     assert outage.over_at(30.0) == 41.0
 
 
-def test_what_waits_for_others_in_vain_moves_when_its_patience_is_over_and_the_rest_does_not() -> None:
+def test_delivery_shut_out_at_other_hosts_moves_when_its_patience_is_over_and_no_other_does() -> None:
     shut_out = ShutOut(100.0, "no host sends to it", (Priority.NORMAL,))
     assert shut_out.over_at(Priority.NORMAL, 30.0) == 130.0
     assert shut_out.over_at(Priority.URGENT, 30.0) == inf

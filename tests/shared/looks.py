@@ -1,4 +1,4 @@
-"""What a host sees of an engine."""
+"""The view that a host has of an engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def read(engine: Engine, priority: int = Priority.NORMAL, after: str = "",
 
 
 async def news(engine: Engine, host: str = A) -> list[Done]:
-    """What ended of a host's items."""
+    """The ended items of a host."""
     seen = await engine.look(T, host, None, 10)
     assert not seen.items
     return list(seen.news)

@@ -116,7 +116,7 @@ async def test_a_look_finds_urgent_items_first_and_says_whether_it_found_all(eng
     assert ([stored.body for _, stored in rest.items], rest.is_all) == ([b"body 3", b"body 0"], True)
 
 
-async def test_what_is_done_is_gone_told_and_never_stored_again(engine: Engine) -> None:
+async def test_item_that_is_done_is_deleted_reported_and_never_stored_again(engine: Engine) -> None:
     token = await holder(engine)
     await engine.offer(T, A, [item(1), item(2)])
     await engine.settle(T, token, Settled(done=[Done(f"{A}/1", A, b"sent")]))
@@ -231,7 +231,7 @@ async def test_an_engine_without_its_memory_learns_from_the_hosts_who_sent(engin
     assert await lapsed(engine) == [False]
 
 
-async def test_what_no_host_can_read_is_put_aside(engine: Engine) -> None:
+async def test_item_that_no_host_can_read_is_put_aside(engine: Engine) -> None:
     await epoch_of(engine)
     await engine.offer(T, A, [item(1)])
     (stored,) = await read(engine)
@@ -347,7 +347,7 @@ async def test_only_the_first_host_that_asks_tells_people(engine: Engine) -> Non
     assert await engine.claim("another", B, 60)
 
 
-async def test_what_was_claimed_is_free_after_its_time(engine: Engine) -> None:
+async def test_claim_is_free_after_its_time(engine: Engine) -> None:
     assert await engine.claim("it", A, 0.05)
     with trio.fail_after(10):
         while not await engine.claim("it", B, 60):  # noqa: ASYNC110 - the engine does not tell
@@ -395,7 +395,7 @@ def test_an_engine_that_is_too_old_is_known_by_its_version(info: dict[str, str],
     assert redis_engine.is_too_old(info) is is_old
 
 
-async def test_what_waits_can_be_taken_back_unless_an_attempt_is_open(engine: Engine) -> None:
+async def test_item_can_be_withdrawn_unless_an_attempt_is_open(engine: Engine) -> None:
     token = await holder(engine)
     await engine.offer(T, A, [item(1), item(2), item(3, priority=Priority.URGENT)])
     ids = [f"{A}/{n}" for n in (1, 2, 3)]

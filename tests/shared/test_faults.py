@@ -1,4 +1,4 @@
-"""One fault after the other on the same three hosts: nothing is lost, what came twice is marked, no request is refused."""
+"""One fault after the other on the same three hosts: nothing is lost, second copies are marked, no request is refused."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_holder_that_is_cut_off_without_notice_is_succeeded_and_sends_nothing_
     fleet.check(titles + cut_off)
 
 
-def test_what_arrived_in_the_engine_without_its_hosts_knowledge_is_not_sent_by_both(fleet: Fleet) -> None:
+def test_hand_over_without_an_answer_is_not_sent_by_both_hosts(fleet: Fleet) -> None:
     host = fleet.others(fleet.holder())[0]
     fleet.check(fleet.send(host, 1, "urgent"))  # so that the engine has all scripts
     fleet.way_of(host).deaf_at = b"urgent"

@@ -1,4 +1,4 @@
-"""What follows when another host has sent: repetitions, the fallback of the host that accepted, acknowledgements."""
+"""Steps after another host has sent: repetitions, the fallback of the accepting host, acknowledgements."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_repetition_goes_on_when_the_host_that_sent_it_dies_and_ends_where_it_
         assert delivery.get("repeat_at") is None
 
 
-def test_what_was_refused_elsewhere_takes_the_fallback_of_the_host_that_accepted_it(
+def test_delivery_refused_at_another_host_uses_the_fallback_of_the_accepting_host(
     tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
 ) -> None:
     with cuttable(tmp_path, fake, redis_server) as found:

@@ -285,7 +285,7 @@ def test_a_key_on_two_hosts_is_one_story_and_goes_on_after_the_death_of_its_host
         assert len(history(message)) == 2
 
 
-def test_what_is_no_delivery_is_put_aside_and_the_rest_arrives(
+def test_entry_that_is_no_delivery_is_put_aside_and_the_rest_arrives(
     tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
 ) -> None:
     with hosts(tmp_path, fake, redis_server, 2) as found:

@@ -88,7 +88,7 @@ def test_an_end_from_a_host_of_the_version_before_is_read() -> None:
     assert (ended.state, ended.tries, ended.doubt, host) == ("sent", [], False, "host-2")
 
 
-def test_what_a_holder_learned_is_on_the_clock_of_the_next_one() -> None:
+def test_state_of_a_holder_is_converted_to_the_clock_of_the_next_one() -> None:
     lane = LaneState("d", about="far", failures=3, rest_until=20.0, reason="503")
     limit = LimitState("endpoint:x", blocked_until=30.0, blocked_because="429", blocked_for=9.0)
     state = items.states_of("far", lane, [limit], OFFSET)

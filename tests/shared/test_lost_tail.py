@@ -1,4 +1,4 @@
-"""What an engine forgets: the last steps before a replica takes its place, or everything, also at the moment of a death."""
+"""An engine that loses data: the last commands before a replica takes its place, or everything, also when a host dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger writes into the engine: put aside, and the rest goes on."""
+"""Foreign data in the engine is put aside, and the rest goes on."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_a_lease_of_a_stranger_ends(engine: RedisEngine, redis_server: Red
     await engine.aclose()
 
 
-async def test_what_is_too_large_is_not_read(engine: RedisEngine, redis_server: RedisServer) -> None:
+async def test_engine_reads_no_item_that_is_too_large(engine: RedisEngine, redis_server: RedisServer) -> None:
     large = LARGEST_BODY + 1
     await engine.tend(T, A, token="", wants=False)
     fill = "redis.call(ARGV[1], KEYS[1], unpack(cjson.decode((ARGV[2]:gsub('LARGE', ('x'):rep(tonumber(ARGV[3])))))))"
@@ -127,7 +127,7 @@ async def test_the_engine_keeps_a_limited_number_of_bad_items_and_the_true_item_
 
 @pytest.mark.parametrize("name", ["seen", "notes", "told:it"])
 @pytest.mark.parametrize("wrong", [("SET", "wrong"), ("LPUSH", "wrong"), ("HSET", "field", "wrong"), ("SADD", "wrong")])
-async def test_what_stands_in_the_place_of_notes_of_hosts_is_put_aside(
+async def test_keys_of_a_wrong_type_in_place_of_notes_are_put_aside(
     engine: RedisEngine, redis_server: RedisServer, name: str, wrong: tuple[str, ...]
 ) -> None:
     redis_server.command(wrong[0], f"tocsin:{{hosts}}:{name}", *wrong[1:])

@@ -74,7 +74,7 @@ async def test_a_host_that_says_nothing_is_absent_and_one_that_stops_is_not(auto
     assert await a.states() == {"a": "present", "b": "absent", "c": "stopped"}
 
 
-async def test_what_is_known_last_is_shown_while_the_engine_is_away(autojump_clock: trio.abc.Clock) -> None:
+async def test_last_known_hosts_are_shown_while_the_engine_is_away(autojump_clock: trio.abc.Clock) -> None:
     engine = MemoryEngine()
     a, b = Host(engine, "a"), Host(engine, "b")
     engine.away = True
@@ -122,7 +122,7 @@ async def test_a_host_of_others_that_use_the_same_engine_is_not_reported(autojum
     assert [event.host for event in a.events if isinstance(event, HostMissing)] == ["c"]
 
 
-async def test_who_asks_does_not_wait_for_an_engine_that_hangs(autojump_clock: trio.abc.Clock) -> None:
+async def test_view_of_hosts_does_not_wait_for_an_engine_that_hangs(autojump_clock: trio.abc.Clock) -> None:
     class Hanging(MemoryEngine):
         async def hosts(self) -> list[Noted]:
             await trio.sleep(3600)
@@ -133,7 +133,7 @@ async def test_who_asks_does_not_wait_for_an_engine_that_hangs(autojump_clock: t
     assert trio.current_time() - began <= 2
 
 
-async def test_what_is_known_of_others_is_not_older_than_half_a_minute(autojump_clock: trio.abc.Clock) -> None:
+async def test_notes_of_other_hosts_are_not_older_than_half_a_minute(autojump_clock: trio.abc.Clock) -> None:
     engine = MemoryEngine()
     a, b = Host(engine, "a"), Host(engine, "b")
     async with trio.open_nursery() as nursery:

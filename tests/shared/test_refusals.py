@@ -1,4 +1,4 @@
-"""Servers that answer with an error, or with what is no answer: the engine is away, and may be asked again."""
+"""Servers that answer with an error or with garbage: the engine is away, and may be asked again."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_each_refusal_is_named_and_leaves_a_client_that_works() -> None:
     assert [text for text, word in zip(found, REFUSALS.values(), strict=True) if word not in text] == []
 
 
-async def test_what_is_no_answer_is_an_engine_that_is_away() -> None:
+async def test_answer_that_cannot_be_read_means_an_engine_that_is_away() -> None:
     assert len(await steps(list(GARBAGE))) == len(GARBAGE)
 
 

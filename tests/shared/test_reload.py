@@ -1,4 +1,4 @@
-"""Destinations change while what they lead to waits at the engine."""
+"""Destinations change while their deliveries wait at the engine."""
 
 from __future__ import annotations
 

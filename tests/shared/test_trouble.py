@@ -1,4 +1,4 @@
-"""Hosts of which some do not get through to Discord: another one sends; what waits for too long takes the fallback of its own host."""
+"""Hosts of which some do not get through to Discord: another one sends; a delivery that waits too long uses its own host's fallback."""
 
 from __future__ import annotations
 

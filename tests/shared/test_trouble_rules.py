@@ -167,7 +167,7 @@ def test_a_host_tells_since_when_it_does_not_get_through(
     assert troubles.own(target) == {FAR: Out(clock.at - 7, "no route", is_local=True)}
 
 
-def test_what_this_host_accepted_is_shut_out_since_the_holder_does_not_get_through(
+def test_own_deliveries_are_shut_out_while_the_holder_does_not_get_through(
     troubles: Troubles, target: Target, clock: Clock, lanes: Lanes
 ) -> None:
     tended(target, clock, OTHER, {OTHER: LOCAL})

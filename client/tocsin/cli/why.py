@@ -158,7 +158,7 @@ def _from_host_lines(shared: Mapping[str, Any]) -> list[str]:
 
 
 def _to_host_lines(shared: Mapping[str, Any], *, is_doubtful: bool) -> list[str]:
-    """Who sent it, or would send it now; and what came between."""
+    """The host that sent it, or would send it now, and faults in between."""
     lines = [
         plain(shared.get("sends") or ""),
         plain(shared.get("note") or ""),

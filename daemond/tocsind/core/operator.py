@@ -66,7 +66,7 @@ class Operator:
         return done
 
     async def accepted_by(self, name: str) -> list[str]:
-        """The other hosts that accepted a signal (by its id) or signals of a key: what is decided about it is decided there."""
+        """The other hosts that accepted a signal (by its id) or signals of a key, and so decide about it."""
         return await self._journal.run(elsewhere.accepted_by, name, self.host)
 
     async def replaced_by(self, id_: str) -> str:

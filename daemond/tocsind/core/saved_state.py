@@ -1,4 +1,4 @@
-"""What of lanes and limits outlives a restart, in the journal; and commits that wait until the disk has room for them."""
+"""State of lanes and limits that is kept in the journal over a restart; and commits that wait until the disk has room for them."""
 
 from __future__ import annotations
 

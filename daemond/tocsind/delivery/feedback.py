@@ -65,13 +65,13 @@ class Feedback:
             self._lane.rerouting.outage.restore(since, reason, fails=fails)
 
     def adopt(self, saved: LaneState) -> None:
-        """Continue with what another host learned: this one may get through where that one failed, so it tries at once."""
+        """Continue with the state of another host. This one may get through where that one failed, so it tries at once."""
         rest_until = None if saved.rest_until is None else self._lane.clock.steady()
         self.restore(msgspec.structs.replace(saved, rest_until=rest_until))
         self._lane.rerouting.outage.on_recovery(self._lane.clock.now())
 
     def leave(self) -> None:
-        """Another host sends from now on: what failed here says nothing of it."""
+        """Another host sends from now on; forget failures of this one."""
         self._lane.breaker.succeeded()
         self._lane.rerouting.outage.on_answer()
 

@@ -97,7 +97,7 @@ class Rerouting:
             self.recheck()
 
     def stand_by(self, shut_out: ShutOut | None, *, sends: bool) -> None:
-        """Whether this host sends, and what keeps the others from sending for it."""
+        """Whether this host sends, and why the other hosts do not send for it."""
         if (self.shut_out, self.stands_by) != (shut_out, not sends):
             self.shut_out, self.stands_by = shut_out, not sends
             self.recheck()

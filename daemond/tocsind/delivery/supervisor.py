@@ -155,7 +155,7 @@ class Supervisor:
             lane.feedback.leave()
 
     def stand_by(self, name: str, shut_out: ShutOut | None, *, sends: bool) -> None:
-        """Whether this host sends to a destination, and what keeps the others from sending for it."""
+        """Whether this host sends to a destination, and why the other hosts do not send for it."""
         if lane := self._lanes.get(name):
             lane.rerouting.stand_by(shut_out, sends=sends)
             if lane.disabled is not None:

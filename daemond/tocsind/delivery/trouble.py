@@ -12,7 +12,7 @@ from .rerouting import Rerouting
 
 
 class Lane(Protocol):
-    """What is asked of a lane."""
+    """The part of a lane that the supervisor uses."""
 
     clock: Clock
     limiter: Limiter

@@ -28,8 +28,8 @@ pays for one. It answers a job only after the commit.
     shared           jobs: leaving, handed_over, begun, ended, told, settle, ...: what several hosts send together
     shared_arrivals  job take_in: what other hosts handed over
     shared_news      jobs: under_way, record: news that has to wait, and what follows it
-    leftovers        jobs: targets, give_back, feed, ...: what is left at the engine of destinations that are not shared any more
-    withdrawals      jobs: waiting, taken_back, take_back_later: what goes to a fallback instead of to other hosts
+    leftovers        jobs: left, give_back, feed, ...: deliveries that the engine has of destinations that are no longer shared
+    withdrawals      jobs: waiting, take_back_later: deliveries that go to a fallback instead of to other hosts
     stories          jobs: story, adopt: live messages that go on at another host
     shared_view      jobs: waiting, note_loss; what `why` tells of that, within the jobs above
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back

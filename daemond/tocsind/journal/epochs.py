@@ -1,7 +1,7 @@
-"""Jobs for what an engine may have forgotten (`shared`): what it is told again, and what another host may have sent meanwhile.
+"""Jobs after the engine of several hosts may have lost data (`shared`): report again what it lost, and mark possible duplicates.
 
-The engine begins another epoch when it has lost its memory or may have lost its last steps. A shared delivery has the epoch in which the
-engine got it first; UNKNOWN when what happened since then is not known.
+The engine begins a new epoch when it has lost its data or may have lost its last commands. A shared delivery has the epoch in which the
+engine first received it; UNKNOWN if this host missed the end of an epoch since then.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from tocsind.policy.delivery import Delivery, Priority
 
 from . import shared_view
-from .queue import COLUMNS, delivery_of
+from .queue import feed_where
 from .shared import Here
 
 UNKNOWN: Final = "?"
@@ -22,7 +22,7 @@ MAX_OPEN: Final = 1000
 
 
 def offer_again(connection: sqlite3.Connection, host: str, target: str) -> None:
-    """The engine may have lost something: what this host accepted and has not ended is handed over again."""
+    """Have the open deliveries that this host accepted handed over again, because the engine may have lost them."""
     connection.execute(
         "UPDATE shared SET stage = 'begun' WHERE target = ? AND origin = ? AND (stage = 'waits' OR (stage = 'withdrawn'"
         " AND (SELECT state FROM deliveries WHERE number = delivery) = 'queued'))",
@@ -33,8 +33,8 @@ def offer_again(connection: sqlite3.Connection, host: str, target: str) -> None:
 def account(
     connection: sqlite3.Connection, host: str, target: str, since: float, *, epoch: str, followed: bool
 ) -> list[str]:
-    """Begin this epoch. What was told before it, and ended after `since`, is told again. Returns the ids of attempts whose end this host
-    does not know. `followed`: this host knew the engine until it began.
+    """Begin this epoch. Deliveries that ended after `since` are reported again. Returns the ids of attempts whose outcome this host does
+    not know. `followed`: this host was connected when the epoch before it ended.
     """
     offer_again(connection, host, target)
     earlier = "target = ? AND epoch <> ?"
@@ -60,19 +60,14 @@ def account(
 def feed_own(  # noqa: PLR0917 - as `queue.feed`
     connection: sqlite3.Connection, here: Here, priority: Priority, after: int, most: int, before: float
 ) -> list[Delivery]:
-    """As `queue.feed`, while the engine is away: what this host accepted, and handed over not after `before` if at all."""
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
-        " LEFT JOIN shared e ON e.delivery = d.number"
-        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ?"
-        " AND (e.delivery IS NULL OR (e.origin = ? AND (e.epoch IS NULL OR e.since <= ?))) ORDER BY d.number LIMIT ?",
-        (here.destination, priority, after, here.host, before, most),
-    ).fetchall()
-    return [delivery_of(here.destination, priority, *row) for row in rows]
+    """As `queue.feed`, while the engine is away: deliveries that this host accepted, and did not hand over or did so before `before`."""
+    unsafe = "SELECT 1 FROM shared e WHERE e.delivery = d.number AND NOT (e.origin = ? AND (e.epoch IS NULL OR e.since <= ?))"
+    condition = f"AND NOT EXISTS ({unsafe})"
+    return feed_where(connection, here.destination, priority, after, most, condition, here.host, before)
 
 
 def doubt(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Another host may have sent these, as the engine had them."""
+    """Mark those of these deliveries that the engine has as possible duplicates: another host may have sent them."""
     shared_view.note_alone(connection, numbers)
     connection.execute(
         "UPDATE deliveries SET doubt = 1 WHERE number IN"

@@ -1,4 +1,4 @@
-"""Jobs for what is left at the engine when a destination is not shared any more, has another far end, or has left the configuration."""
+"""Jobs for deliveries that the engine still has after a reload: of destinations that were removed, changed, or are no longer shared."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import msgspec
 
 from tocsind.policy.delivery import Delivery, Priority
 
-from .queue import COLUMNS, delivery_of
-from .shared import HANDED_OVER, RETURNED, Here
+from .queue import feed_where
+from .shared import HANDED_OVER, Here, return_of_others
 
 _AT_ENGINE = "('begun', 'waits', 'withdrawn')"
 
 
 class Left(msgspec.Struct, frozen=True):
-    """A destination that does not lead to this target any more, or is none."""
+    """A destination that no longer leads to this target, or no longer exists."""
 
     target: str
     destination: str
 
 
 def left(connection: sqlite3.Connection, leads: Mapping[str, str]) -> list[Left]:
-    """What the engine may have something of, without where destinations lead now (`leads`, by destination)."""
+    """The targets and destinations of deliveries that the engine may have, except where destinations lead now (`leads`, by destination)."""
     rows = connection.execute(
         "SELECT DISTINCT e.target, d.destination FROM shared e JOIN deliveries d ON d.number = e.delivery"  # noqa: S608 - constant text
         f" WHERE e.stage IN {_AT_ENGINE} AND e.target <> '' AND NOT EXISTS"
@@ -35,13 +35,8 @@ def left(connection: sqlite3.Connection, leads: Mapping[str, str]) -> list[Left]
 
 
 def give_back(connection: sqlite3.Connection, left: Left, host: str, now: float) -> list[str]:
-    """Leave what other hosts accepted to those that still share the target. Returns the ids of what this host accepted and has queued."""
-    foreign = connection.execute(
-        "UPDATE deliveries SET state = 'rerouted', reason = ?, since = ? WHERE state IN ('queued', 'held') AND destination = ?"
-        " AND number IN (SELECT delivery FROM shared WHERE target = ? AND origin <> ?) RETURNING number",
-        (RETURNED, now, left.destination, left.target, host),
-    ).fetchall()
-    connection.executemany("UPDATE shared SET stage = 'returned' WHERE delivery = ?", foreign)
+    """Return deliveries of other hosts, which still share the target. Returns the ids of the queued deliveries that this host accepted."""
+    return_of_others(connection, Here(host, left.target, left.destination), now)
     rows = connection.execute(
         "SELECT e.id FROM shared e JOIN deliveries d ON d.number = e.delivery WHERE e.target = ? AND d.destination = ?"
         " AND e.origin = ? AND e.stage IN ('begun', 'waits') AND d.state IN ('queued', 'held')",
@@ -51,19 +46,13 @@ def give_back(connection: sqlite3.Connection, left: Left, host: str, now: float)
 
 
 def feed(connection: sqlite3.Connection, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
-    """As `queue.feed` for a destination that is not shared: without what another host may send, because the engine has it."""
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
-        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ?"
-        " AND NOT EXISTS (SELECT 1 FROM shared e WHERE e.delivery = d.number AND e.stage IN ('begun', 'waits'))"
-        " ORDER BY d.number LIMIT ?",
-        (destination, priority, after, most),
-    ).fetchall()
-    return [delivery_of(destination, priority, *row) for row in rows]
+    """As `queue.feed` for a destination that is not shared, without deliveries that the engine has: another host may send them."""
+    condition = "AND NOT EXISTS (SELECT 1 FROM shared e WHERE e.delivery = d.number AND e.stage IN ('begun', 'waits'))"
+    return feed_where(connection, destination, priority, after, most, condition)
 
 
 def release_held(connection: sqlite3.Connection, here: Here, now: float) -> int:
-    """What quiet hours hold here and the engine has, another host holds or sends: it waits for that one. How many."""
+    """Queue deliveries that quiet hours hold here and that the engine has: the host that sends decides about them. Returns how many."""
     return connection.execute(
         "UPDATE deliveries SET state = 'queued', quiet_until = NULL, reason = ?, since = ? WHERE state = 'held' AND destination = ?"
         " AND quiet_until IS NOT NULL AND digest IS NULL"

@@ -148,10 +148,23 @@ def add_delivery(
 
 def feed(connection: sqlite3.Connection, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
     """The next queued deliveries after number `after`: digests first, then in order of acceptance."""
+    return feed_where(connection, destination, priority, after, most, "")
+
+
+def feed_where(  # noqa: PLR0917 - as `feed`
+    connection: sqlite3.Connection,
+    destination: str,
+    priority: Priority,
+    after: int,
+    most: int,
+    condition: str,
+    *values: float | str,
+) -> list[Delivery]:
+    """As `feed`, of the deliveries `d` that meet a further condition; `values` are its parameters."""
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
-        " WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? ORDER BY d.number LIMIT ?",
-        (destination, priority, after, most),
+        f" WHERE d.destination = ? AND d.priority = ? AND d.state = 'queued' AND d.number > ? {condition} ORDER BY d.number LIMIT ?",
+        (destination, priority, after, *values, most),
     )
     return [delivery_of(destination, priority, *row) for row in rows]
 

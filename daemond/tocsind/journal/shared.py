@@ -1,4 +1,4 @@
-"""Jobs for deliveries that several hosts share: which of them the engine knows, which came from another host, what became of them.
+"""Jobs for deliveries that several hosts share: which the engine has, which another host accepted, and how they ended.
 
 The table `shared` has a row for each delivery that the engine may know. Its `stage`:
 
@@ -24,14 +24,13 @@ from tocsind.policy.delivery import Delivery, Priority
 
 from . import limiter_state, shared_view
 from .queue import COLUMNS, delivery_of
+from .shared_view import OPEN_STATES
 
 HANDED_OVER = "handed over to the hosts that share this destination"
 PERHAPS_HANDED_OVER = "perhaps handed over: the engine did not answer"
 RETURNED = "returned to the engine: another host sends for this destination"
 WITHDRAWN = "its host has withdrawn it"
 MAX_ROWS = 200
-
-_OPEN = "('queued', 'sending', 'held')"
 
 
 class Here(msgspec.Struct, frozen=True):
@@ -43,7 +42,7 @@ class Here(msgspec.Struct, frozen=True):
 
 
 class Leaving(msgspec.Struct, frozen=True):
-    """A delivery of this host that the engine does not know yet, with what another host needs beyond it."""
+    """A delivery of this host that the engine does not have yet, with the data that another host needs to send it."""
 
     delivery: Delivery
     key: str | None
@@ -83,7 +82,7 @@ def leaving(
     connection: sqlite3.Connection, here: Here, after: Mapping[Priority, int], most: int, *, digests: bool
 ) -> list[Leaving]:
     """The next queued deliveries that the engine does not know, URGENT first: of each priority those after number `after`. A host that
-    sends keeps its digests: it may have handed over what they stand for.
+    sends keeps its digests: it may have handed over the signals in them.
     """
     found: list[Leaving] = []
     for priority, number in after.items():
@@ -139,8 +138,8 @@ def begun(connection: sqlite3.Connection, here: Here, mine: Mapping[int, str], n
 
 
 def ended(connection: sqlite3.Connection, target: str, among: Sequence[int] | None = None) -> list[Ended]:
-    """What has ended here and the engine does not know; `among`: only of the deliveries with these numbers. What moved to a fallback has
-    ended when it has ended there, a digested delivery when its digest has. At most MAX_ROWS.
+    """Deliveries that ended here and that the engine still has; `among`: only of those with these numbers. A rerouted delivery ends with
+    its fallback, a digested one with its digest. At most MAX_ROWS.
     """
     only = "" if among is None else " AND e.delivery IN (SELECT value FROM json_each(?))"
     rows = connection.execute(
@@ -148,11 +147,11 @@ def ended(connection: sqlite3.Connection, target: str, among: Sequence[int] | No
         " EXISTS (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.number > d.number AND o.state = 'sent')"
         " FROM shared e LEFT JOIN deliveries d ON d.number = e.delivery"
         " WHERE e.target = ? AND e.stage IN ('begun', 'waits', 'withdrawn') "
-        f" AND (d.state IS NULL OR d.state NOT IN {_OPEN})"
+        f" AND (d.state IS NULL OR d.state NOT IN {OPEN_STATES})"
         " AND NOT (coalesce(d.state, '') = 'digested' AND EXISTS"
-        f" (SELECT 1 FROM deliveries g WHERE g.signal = d.digest AND g.state IN {_OPEN}))"
+        f" (SELECT 1 FROM deliveries g WHERE g.signal = d.digest AND g.state IN {OPEN_STATES}))"
         " AND NOT (e.stage <> 'withdrawn' AND coalesce(d.state, '') IN ('rerouted', 'dead', 'unknown') AND EXISTS"
-        f" (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.number > d.number AND o.state IN {_OPEN}))"
+        f" (SELECT 1 FROM deliveries o WHERE o.signal = d.signal AND o.number > d.number AND o.state IN {OPEN_STATES}))"
         f"{only} LIMIT {MAX_ROWS}",
         (target,) if among is None else (target, json.dumps(list(among))),
     )
@@ -173,7 +172,7 @@ def ended(connection: sqlite3.Connection, target: str, among: Sequence[int] | No
 
 
 def told(connection: sqlite3.Connection, ids: Collection[str]) -> None:
-    """The engine knows that these have ended."""
+    """The engine no longer has these: they have ended, or this host has taken them back."""
     connection.execute(
         "UPDATE shared SET stage = 'told' WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
     )
@@ -182,7 +181,7 @@ def told(connection: sqlite3.Connection, ids: Collection[str]) -> None:
 def settle(
     connection: sqlite3.Connection, news: Sequence[Ended], reasons: Mapping[str, str], now: float
 ) -> list[Settled]:
-    """Record what became of this host's deliveries at another one. `reasons` by id. Returns those that had not ended here."""
+    """Record how deliveries of this host ended at another one. `reasons` by id. Returns those that were still open here."""
     found = []
     for each in news:
         row = connection.execute(
@@ -231,13 +230,18 @@ def unclaim(
 
 
 def return_foreign(connection: sqlite3.Connection, here: Here, now: float) -> int:
-    """Another host sends for this destination now: give back what other hosts accepted, and what waits in digests. How many."""
+    """Another host sends for this destination now: return the deliveries of other hosts and those in queued digests. Returns how many."""
     for (digest,) in connection.execute(
         "SELECT signal FROM deliveries g WHERE destination = ? AND state = 'queued' AND EXISTS (SELECT 1 FROM deliveries d"
         " JOIN shared e ON e.delivery = d.number WHERE d.digest = g.signal AND e.stage = 'waits')",
         (here.destination,),
     ).fetchall():
         _dissolve(connection, here.destination, digest, now)
+    return return_of_others(connection, here, now)
+
+
+def return_of_others(connection: sqlite3.Connection, here: Here, now: float) -> int:
+    """Return the deliveries that other hosts accepted. Returns how many."""
     numbers = connection.execute(
         "UPDATE deliveries SET state = 'rerouted', reason = ?, since = ? WHERE state IN ('queued', 'held')"
         " AND destination = ? AND number IN (SELECT delivery FROM shared WHERE target = ? AND origin <> ?) RETURNING number",
@@ -248,7 +252,7 @@ def return_foreign(connection: sqlite3.Connection, here: Here, now: float) -> in
 
 
 def _dissolve(connection: sqlite3.Connection, destination: str, digest: int, now: float) -> None:
-    """The engine has what a digest stands for, so another host sends that: queue it again in place of the digest."""
+    """Queue the signals of a digest again in its place: the engine has them, so another host sends them."""
     connection.execute(
         "UPDATE deliveries SET state = 'queued', reason = NULL, digest = NULL, since = ? WHERE digest = ? AND destination = ?",
         (now, digest, destination),
@@ -285,5 +289,5 @@ def has_met(connection: sqlite3.Connection) -> bool:
 
 
 def meet(connection: sqlite3.Connection, host: str) -> None:
-    """This host has met another one: from now on an engine without a past may not know what hosts have sent."""
+    """Record that this host has met another one: from now on a new engine may not know every request that hosts made."""
     connection.execute("INSERT OR IGNORE INTO met VALUES (?)", (host,))

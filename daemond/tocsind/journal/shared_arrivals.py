@@ -1,4 +1,4 @@
-"""Jobs that take in the deliveries which other hosts handed over: each once, with the mark of what may have been sent."""
+"""Jobs that queue the deliveries which other hosts handed over: each once, marked where it may have been sent."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from tocsind.policy.delivery import Priority
 
 from . import shared_view
 from .shared import Here
-
-_OPEN = "('queued', 'sending', 'held')"
+from .shared_view import OPEN_STATES
 
 
 class Arriving(msgspec.Struct, frozen=True):
@@ -49,10 +48,10 @@ def take_in(
     epoch: str,
     sent_alone: bool,
 ) -> tuple[set[Priority], bool]:
-    """Queue what other hosts accepted, once. What a host may have sent gets its mark. Returns the priorities of what is new, and whether
-    something was queued again.
+    """Queue deliveries that other hosts accepted, once, and mark those that a host may have sent. Returns the priorities of the new ones,
+    and whether a returned one was queued again.
 
-    `sent_alone`: no other host has sent since this one began, so what waits here since then has not lapsed.
+    `sent_alone`: no other host has sent since this one began, so no delivery that waits here since then has lapsed.
     """
     known = [_again(connection, here, each, now, is_known=sent_alone) for each in arriving]
     for each, is_queued_again in zip(arriving, known, strict=True):
@@ -68,7 +67,7 @@ def take_in(
 
 
 def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: float, *, is_known: bool) -> bool | None:
-    """What follows for a delivery that was here before: whether it is queued again; None: it was not here."""
+    """Update a delivery that was here before. Whether it was queued again; None: it was not here."""
     row = connection.execute("SELECT delivery, stage FROM shared WHERE id = ?", (each.id,)).fetchone()
     if row is None and each.origin == here.host:
         row = _own(connection, here, each, now)
@@ -89,10 +88,10 @@ def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: floa
 
 
 def _queue_again(connection: sqlite3.Connection, each: Arriving, now: float) -> bool | None:
-    """A repetition of what was sent from here before goes on with that delivery; None: it was not."""
+    """Continue with the delivery of which this is a repetition. True: it was sent from here; None: it was not."""
     base = each.id.rpartition("/")[0]
     row = connection.execute(
-        f"SELECT e.delivery FROM shared e JOIN deliveries d ON d.number = e.delivery WHERE d.state NOT IN {_OPEN}"  # noqa: S608 - constant text
+        f"SELECT e.delivery FROM shared e JOIN deliveries d ON d.number = e.delivery WHERE d.state NOT IN {OPEN_STATES}"  # noqa: S608 - constant text
         " AND (e.id = ?1 OR (e.id > ?1 || '/' AND e.id < ?1 || '0'))",
         (base,),
     ).fetchone()

@@ -1,4 +1,4 @@
-"""Jobs for news: what became of this host's deliveries at other hosts (`shared`)."""
+"""Jobs for news: how deliveries of this host ended at other hosts (`shared`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .shared import Ended
 
 
 class After(msgspec.Struct, frozen=True):
-    """What follows here for a destination when another host has sent: seconds until a repetition, by priority; fallbacks in order."""
+    """Settings of a destination that apply after another host has sent: seconds until a repetition, by priority; fallbacks in order."""
 
     every: Mapping[Priority, float]
     fallbacks: Sequence[str]
@@ -30,8 +30,8 @@ def record(
     after: Mapping[str, After],
     now: float,
 ) -> tuple[list[shared.Settled], list[Reroute]]:
-    """Record what became of this host's deliveries at another one (`shared.settle`), and what follows: a repetition, or its own fallback.
-    Returns what has ended, and what goes to a fallback.
+    """Record how deliveries of this host ended at another one (`shared.settle`), and schedule a repetition or use this host's fallback.
+    Returns the deliveries that ended, and those that go to a fallback.
     """
     settled, moved = shared.settle(connection, news, reasons, now), list[Reroute]()
     covered = {each.id for each in news if each.covered}

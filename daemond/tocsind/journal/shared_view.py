@@ -1,4 +1,4 @@
-"""What people see of deliveries that several hosts share: how many wait; for `why`, who accepted and who sent one, and what came between.
+"""Views of deliveries that several hosts share: how many wait; for `why`, which host accepted and which sent one, and faults in between.
 
 The columns `sender`, `tries` and `note` of the table `shared` are for people only: nothing is decided by them.
 """
@@ -21,7 +21,7 @@ MAX_REASON: Final = 200  # code points
 ALONE: Final = "the engine was away: this host sent it alone, and another may have sent it"
 FORGOTTEN: Final = "the engine lost what it held: it was handed over again"
 
-_OPEN: Final = "('queued', 'sending', 'held')"
+OPEN_STATES: Final = "('queued', 'sending', 'held')"
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -65,11 +65,11 @@ def tries(connection: sqlite3.Connection, delivery: int) -> tuple[Try, ...]:
 
 
 def waiting(connection: sqlite3.Connection, *, host: str, destinations: Sequence[str]) -> list[Waiting]:
-    """What waits for these destinations."""
+    """The open deliveries of these destinations, counted."""
     rows = connection.execute(
         "SELECT d.destination, coalesce(s.origin, ?1) = ?1, coalesce(s.stage = 'waits', 0), count(*), sum(d.doubt)"  # noqa: S608 - constant text
         " FROM deliveries d LEFT JOIN shared s ON s.delivery = d.number"
-        f" WHERE d.state IN {_OPEN} AND d.destination IN (SELECT value FROM json_each(?2)) GROUP BY 1, 2, 3",
+        f" WHERE d.state IN {OPEN_STATES} AND d.destination IN (SELECT value FROM json_each(?2)) GROUP BY 1, 2, 3",
         (host, json.dumps(list(destinations))),
     )
     return [Waiting(name, bool(own), bool(known), n, in_doubt) for name, own, known, n, in_doubt in rows]
@@ -85,7 +85,7 @@ def origins(connection: sqlite3.Connection, host: str, deliveries: Collection[in
 
 
 def expire_foreign(connection: sqlite3.Connection, host: str, now: float) -> list[tuple[str, str, str]]:
-    """Settle what other hosts accepted and whose deadline has passed: signal, destination and host. That host reports them to people."""
+    """Expire deliveries of other hosts: signal, destination and host of each. The accepting host reports them to people."""
     rows = connection.execute(
         "SELECT d.number, s.id, d.destination, e.origin FROM deliveries d JOIN signals s ON s.number = d.signal"
         " JOIN shared e ON e.delivery = d.number"
@@ -99,7 +99,7 @@ def expire_foreign(connection: sqlite3.Connection, host: str, now: float) -> lis
 
 
 def record(connection: sqlite3.Connection, id_: str, sender: str, made: Sequence[Try], note: str | None) -> None:
-    """What another host, the sender, did for a delivery of this one."""
+    """Store the attempts of another host, the sender, for a delivery of this one."""
     connection.execute(
         "UPDATE shared SET sender = ?, tries = ?, note = coalesce(?, note) WHERE id = ?",
         (sender, _encode(made) if made else None, note, id_),
@@ -107,14 +107,14 @@ def record(connection: sqlite3.Connection, id_: str, sender: str, made: Sequence
 
 
 def note_attempts(connection: sqlite3.Connection, hosts: Mapping[str, str]) -> None:
-    """Note which host began an attempt, by the id of what was handed over."""
+    """Note which host began an attempt, by the id of the delivery over all hosts."""
     connection.executemany(
         "UPDATE shared SET note = ? WHERE id = ?", [(in_doubt(host), id_) for id_, host in hosts.items()]
     )
 
 
 def note_alone(connection: sqlite3.Connection, deliveries: Collection[int]) -> None:
-    """Note that this host sends alone what the engine had, by number."""
+    """Note that this host sends these deliveries alone although the engine has them."""
     connection.execute(
         "UPDATE shared SET note = ? WHERE epoch IS NOT NULL AND delivery IN (SELECT value FROM json_each(?))",
         (ALONE, json.dumps(list(deliveries))),

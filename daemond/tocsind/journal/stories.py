@@ -23,7 +23,7 @@ class Story(msgspec.Struct, frozen=True, array_like=True):
 
 
 def story(connection: sqlite3.Connection, destination: str, key: str) -> Story | None:
-    """What the live message of a key shows; None without one that can be edited."""
+    """The content of the live message of a key; None without one that can be edited."""
     row = connection.execute(
         "SELECT about, message, lines, earlier, doubt FROM living"
         " WHERE destination = ? AND key = ? AND message IS NOT NULL",

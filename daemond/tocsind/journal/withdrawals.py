@@ -1,4 +1,4 @@
-"""Jobs by which this host takes back what it has handed over to other hosts, so that it may take the fallback."""
+"""Jobs by which this host takes back deliveries that it handed over, to send them to their fallback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .shared import Here
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A queued delivery for whose fallback this host answers. `is_free`: the engine does not have it."""
+    """A queued delivery that this host may send to its fallback. `is_free`: the engine does not have it."""
 
     number: int
     id: str | None
@@ -32,8 +32,8 @@ def waiting(
     *,
     hurried: bool,
 ) -> list[Waiting]:
-    """A chunk of what waits for a destination with a priority in `over`, and with `hurried` also what came there by patience, and what one
-    of the fallbacks can take. Without what other hosts accepted that are `living`.
+    """At most MAX_MOVED queued deliveries of a destination that one of the fallbacks can take: those with a priority in `over`, and with
+    `hurried` those that came here when their patience ended. Without deliveries that `living` hosts accepted.
     """
     rows = connection.execute(
         "SELECT d.number, e.id, coalesce(e.stage, 'told') = 'told' FROM deliveries d LEFT JOIN shared e ON e.delivery = d.number"  # noqa: S608 - constant text
@@ -52,15 +52,8 @@ def waiting(
     return [Waiting(number, id_, bool(is_free)) for number, id_, is_free in rows]
 
 
-def taken_back(connection: sqlite3.Connection, ids: Collection[str]) -> None:
-    """The engine does not have these any more."""
-    connection.execute(
-        "UPDATE shared SET stage = 'told' WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
-    )
-
-
 def take_back_later(connection: sqlite3.Connection, numbers: Collection[int]) -> None:
-    """Take these back although the engine is away: another host may have sent them, and the engine learns of it when it is there again."""
+    """Take these back while the engine is away. They are marked as possible duplicates; the engine is informed when it answers again."""
     doubt(connection, list(numbers))
     connection.execute(
         "UPDATE shared SET stage = 'withdrawn' WHERE stage <> 'told' AND delivery IN (SELECT value FROM json_each(?))",

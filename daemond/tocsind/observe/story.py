@@ -20,7 +20,7 @@ class Stories:
     def __init__(
         self, journal: Journal, lanes: Supervisor, clock: Clock, tell: Callable[[dict[str, Any]], None] | None = None
     ) -> None:
-        """`tell` adds what is known of a delivery that several hosts share."""
+        """`tell` adds the view of a delivery that several hosts share."""
         self._tell = tell
         self._journal = journal
         self._lanes = lanes

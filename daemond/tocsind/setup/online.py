@@ -21,7 +21,7 @@ LONGEST: Final = 10.0  # seconds, whatever the destination's own deadline is
 
 
 class Finding(NamedTuple):
-    """What a destination, or the engine, answered.
+    """The answer of a destination, or of the engine.
 
     `exit_code` is 0, 69 (not reached, or not now) or 78 (it refuses what the configuration says).
     """

@@ -65,7 +65,7 @@ class Client:
         self._channels: Sequence[str] = ()
 
     async def run(self, step: Step[T]) -> T:
-        """What a step returns. It is called in a thread, and may block. Raises EngineAway."""
+        """Call a step in a thread, where it may block, and return its result. Raises EngineAway."""
         try:
             with trio.fail_after(STEP_SECONDS):
                 return await trio.to_thread.run_sync(self._tried, step, abandon_on_cancel=True, limiter=self._turn)
@@ -107,7 +107,7 @@ class Client:
             self._redis.connection_pool.disconnect(inuse_connections=False)
             raise EngineRefuses(f"{self._name} refuses this host: {error}") from None
         except ResponseError as error:
-            if "unauthenticated" in str(error):  # what Redis says to a long command before it says NOAUTH
+            if "unauthenticated" in str(error):  # Redis' answer to a long command, before NOAUTH
                 raise EngineRefuses(f"{self._name} refuses this host: it asks for a password") from None
             reason = f"the engine refuses a command: {error}"
         except MasterNotFoundError:  # its text is the settings of each connection
@@ -178,7 +178,7 @@ def _socket(heard: PubSub) -> socket.socket:
 
 
 def _messages(heard: PubSub, _: redis.Redis) -> list[tuple[str, str]]:
-    """What has come, without waiting."""
+    """The messages that have arrived, without waiting."""
     found = []
     while message := heard.get_message(timeout=0):
         if message["type"] == "message":

@@ -1,4 +1,4 @@
-"""What hosts need of the engine that they share, and what they keep in it.
+"""The protocol of the engine that hosts share, and the data that they keep in it.
 
 All methods raise EngineAway when the engine does not answer in time, refuses, or is not there; then nothing is known of what it did, so
 every method may be called again. Times are milliseconds of the engine's own clock.
@@ -14,7 +14,7 @@ import msgspec
 LEASE_MS: Final = 2000
 RENEW_SECONDS: Final = LEASE_MS / 3000
 SETTLING_MS: Final = (
-    2000  # an engine without a past waits so long for the host that held the lease before, unless one host is alone
+    2000  # a new engine waits so long for the host that held the lease before, unless one host is alone
 )
 SEEN_MS: Final = 10_000  # a host that was not seen for so long does not count
 MAX_STORIES: Final = 2000  # live messages per target; of older ones the next holder knows nothing
@@ -27,7 +27,7 @@ LONGEST_ID: Final = 1024  # bytes; of an item that a host handed over, far less
 LARGEST_BODY: Final = 2**20  # bytes, as above
 LARGEST_STATE: Final = 2**24  # bytes of all that holders learned
 MAX_BAD: Final = 100  # items per target that are kept for people to look at, of LARGEST_BODY each at most
-KEPT_ASIDE_MS: Final = 30 * 86_400_000  # they, and what was under a key and had a wrong type
+KEPT_ASIDE_MS: Final = 30 * 86_400_000  # these, and keys of a wrong type that were renamed
 MAX_REQUESTS: Final = 300  # per target and scope, as the journal keeps
 GONE_MS: Final = LEASE_MS  # a request in flight of a host that was not seen for so long counts as answered
 FULL_MS: Final = 100  # a request that waits for requests in flight asks again after so long
@@ -50,7 +50,7 @@ class Tended(msgspec.Struct, frozen=True):
     seen: Sequence[str]  # the hosts that were there of late, this one included
     young: bool = False  # the engine has known the target for less than SETTLING_MS
     troubles: Mapping[str, bytes] = {}  # by host: why it cannot send now
-    missing: int = 0  # hosts that took part before this epoch and have not said since what they sent
+    missing: int = 0  # hosts that took part before this epoch and have not given their account since
 
     @property
     def holder(self) -> str:
@@ -80,7 +80,7 @@ class Stored(msgspec.Struct, frozen=True):
 
     `attempted_by`: the host of that attempt.
     `lapsed`: a host may have sent it, and what the engine knew of that is lost: it is from an earlier epoch, and a host that took part
-    then has not said what it sent.
+    then has not given its account.
     """
 
     place: str
@@ -100,7 +100,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What the engine has for a host: news of its own items, and items to send, each with its priority. `is_all`: it has no more."""
+    """The engine's answer to a host: news of its own items, and items to send, each with its priority. `is_all`: it has no more."""
 
     news: Sequence[Done]
     items: Sequence[tuple[int, Stored]]
@@ -114,11 +114,11 @@ class Settled(msgspec.Struct, frozen=True):
     waiting: Sequence[str] = ()
     request: str | None = None
     unsent: bool = False
-    state: Mapping[str, bytes] = {}  # what the next holder must know; empty: to be forgotten
+    state: Mapping[str, bytes] = {}  # for the next holder; an empty value deletes the entry
 
 
 class Account(msgspec.Struct, frozen=True):
-    """What a host knows, for an engine that has lost something. What it sent, it has settled once more before.
+    """The account of a host, for an engine that has lost data. The host has reported the ends of its deliveries once more before it.
 
     `before`: the epoch that it knew; "" when it has not followed it to its end. `senders`: hosts that sent of late. `open`: ids of attempts
     whose end it does not know, with the `token` under which it made the last one.
@@ -132,14 +132,14 @@ class Account(msgspec.Struct, frozen=True):
 
 
 class Learned(msgspec.Struct, frozen=True):
-    """What the next holder must know. `requests`: each with the time of its answer; one without an answer counts as answered now."""
+    """State for the next holder. `requests`: each with the time of its answer; one without an answer counts as answered now."""
 
     state: Mapping[str, bytes]
     requests: Sequence[tuple[str, int]]
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """What a host said of itself, at this time of the engine; that is `ago` milliseconds ago."""
+    """The note of a host about itself, written at this time of the engine, `ago` milliseconds ago."""
 
     host: str
     at: int
@@ -182,7 +182,7 @@ class Room(msgspec.Struct, frozen=True):
     epoch: str
     hosts: int  # seen of late in this scope
     requests: Sequence[tuple[str, int]]  # of all hosts, with the times of their answers, within the longest window
-    state: bytes  # what hosts learned of the limit
+    state: bytes  # the limit as hosts learned it
 
 
 class Engine(Protocol):
@@ -218,7 +218,7 @@ class Engine(Protocol):
         """
 
     async def settle(self, target: str, token: str, settled: Settled) -> None:
-        """Note how an attempt ended. What was done counts without the lease; the rest needs it."""
+        """Note how an attempt ended. `done` counts without the lease; the rest needs it."""
 
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         """The host has recorded this news."""
@@ -227,13 +227,13 @@ class Engine(Protocol):
         """Take back those of these items that are stored, and for which no attempt is open; their ids."""
 
     async def learned(self, target: str) -> Learned:
-        """What earlier holders learned."""
+        """The state that earlier holders left."""
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
-        """Requests that this host made, with the times of their answers, for an engine that has lost something."""
+        """Store the requests that this host made, with the times of their answers, for an engine that has lost data."""
 
     async def account(self, target: str, host: str, account: Account) -> None:
-        """Store what a host knows from before this epoch; nothing when the epoch is another one by now."""
+        """Store the account of a host from before this epoch; nothing when the epoch is another one by now."""
 
     async def ask(self, scope: str, question: Question) -> Room:
         """Ask for room in a scope, and note that the host is there."""
@@ -245,16 +245,16 @@ class Engine(Protocol):
         """Requests that this host knows of: answered so many milliseconds ago; None: in flight. Those that the engine has stay."""
 
     async def teach(self, scope: str, state: bytes) -> None:
-        """What this host learned of the limit."""
+        """Store the limit as this host learned it."""
 
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         """Put an item aside that no host can read."""
 
     async def note(self, host: str, note: bytes) -> list[Noted]:
-        """Keep what this host says of itself. Returns the hosts that are missing, the one that was seen last first."""
+        """Store this host's note about itself. Returns the hosts that are missing, the one that was seen last first."""
 
     async def hosts(self) -> list[Noted]:
-        """What each host said of itself last, in no order."""
+        """The last note of each host, in no order."""
 
     async def claim(self, about: str, host: str, seconds: float) -> bool:
         """Whether this host tells people `about` something that all hosts notice: the first that asks, for so long."""
@@ -263,7 +263,7 @@ class Engine(Protocol):
         """Those targets, as soon as there are any, at which there may be something for this host: new items, news."""
 
     async def complaints(self) -> list[str]:
-        """What is wrong with the engine's own settings, as sentences."""
+        """Problems of the engine's own settings, as sentences."""
 
     async def aclose(self) -> None:
         """Close all connections."""

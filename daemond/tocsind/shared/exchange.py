@@ -1,4 +1,4 @@
-"""What this host hands over to the engine and fetches from it, target by target; and the news of what ended elsewhere."""
+"""Hands deliveries over to the engine and fetches those of other hosts, target by target; records how own ones ended elsewhere."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .items import OtherVersion, Unreadable, arriving, ended_of, item_of
 from .store import SharedStore
 from .targets import Target
 
-FULL_SCAN_SECONDS: Final = 10.0  # deliveries that were queued again lie before what was read
+FULL_SCAN_SECONDS: Final = 10.0  # deliveries that were queued again have lower numbers than the last one read
 CHUNK: Final = 100
-SCAN_SECONDS: Final = 0.5  # between two looks for what ended, and at least so many times as long as one takes
+SCAN_SECONDS: Final = 0.5  # between two searches for ended deliveries; at least SCAN_SHARE times as long as one takes
 SCAN_SHARE: Final = 20
 MAX_STRANGE: Final = 10_000  # items that are counted, not more
-MAX_SHOWN: Final = 200  # code points of what a stranger wrote into the engine
+MAX_SHOWN: Final = 200  # code points of foreign data in the engine
 
 
 class Exchange:
@@ -40,7 +40,7 @@ class Exchange:
         self.quarantined = 0
 
     async def step(self, target: Target) -> None:
-        """Report what has ended, hand over, record news, fetch where this host sends: each where there may be something."""
+        """Report ended deliveries, hand over, record news, and fetch where this host sends; each step only if it may have work."""
         if not target.epoch:
             return
         if target.is_due:
@@ -51,7 +51,7 @@ class Exchange:
             await self.fetch(target, sends=target.holds(self._clock.now()))
 
     async def _report(self, target: Target) -> None:
-        """Report what has ended otherwise than by an attempt. That looks at all that waits, so it takes a limited share of the time."""
+        """Report deliveries that ended without an attempt. The search reads all open ones, so it takes a limited share of the time."""
         began = self._clock.now()
         if target.owed or began >= target.scan_at:
             await self.store.report_all(target)
@@ -59,8 +59,8 @@ class Exchange:
             target.scan_at = ended + max(SCAN_SECONDS, SCAN_SHARE * (ended - began))
 
     async def fetch(self, target: Target, *, sends: bool) -> None:
-        """Record news; where this host `sends`, take in what other hosts handed over, URGENT first."""
-        target.is_stale = False  # what comes from here on says so again
+        """Record news; where this host `sends`, queue the deliveries of other hosts, URGENT first."""
+        target.is_stale = False  # later changes set it again
         is_all = False
         while not is_all:
             seen = await self._engine.look(target.name, self.store.host, target.places if sends else None, CHUNK)
@@ -72,7 +72,7 @@ class Exchange:
             is_all = seen.is_all
 
     async def _record(self, target: Target, news: Sequence[Done]) -> None:
-        """Record what ended; but for what is being sent here, which waits until that has ended."""
+        """Record ended deliveries. News of a delivery with an open attempt here waits for the end of that attempt."""
         readable = [found for each in news if (found := self._read(target, each))]
         ended, open_ = [end for end, _ in readable], set[str]()
         if ended:
@@ -100,7 +100,7 @@ class Exchange:
             return None
 
     def _announce(self, ended: shared.Settled) -> None:
-        """What ended at another host has ended here: it counts where it was accepted."""
+        """Emit the end of a delivery at another host: it counts at the host that accepted it."""
         id_, destination, sender = ended.signal, ended.destination, ended.sender
         match ended.state:
             case "sent":
@@ -113,7 +113,7 @@ class Exchange:
                 self._emit(Expired(id_, destination))
 
     async def hand_over(self, target: Target, *, digests: bool) -> None:
-        """Hand over what this host accepted and the engine does not have; its `digests` as well."""
+        """Hand over the deliveries of this host that the engine does not have; with `digests` its digests as well."""
         if self._clock.now() >= self._scan_at:
             self.handed.clear()
             self._scan_at = self._clock.now() + FULL_SCAN_SECONDS
@@ -125,7 +125,7 @@ class Exchange:
 
     async def _hand_over_some(self, target: Target, name: str, *, digests: bool) -> bool:
         """Whether there may be more."""
-        far, epoch, here = self._targets.options(name).fingerprint, target.epoch, self.store.here(target, name)
+        far, epoch, here = self._targets.far_of(name), target.epoch, self.store.here(target, name)
         after = {priority: self.handed.get((name, priority), FIRST) for priority in Priority}
         leaving = await self._journal.run(partial(shared.leaving, digests=digests), here, after, CHUNK)
         if leaving:

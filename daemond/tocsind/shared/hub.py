@@ -1,4 +1,4 @@
-"""The tasks by which this host takes part: it tends the leases, hands its deliveries over, and fetches what it is to send.
+"""The tasks by which this host takes part: it tends the leases, hands its deliveries over, and fetches those that it is to send.
 
 tend      every 0.67 s, each target: renew the lease, or take it when it is free
 exchange  when something changed, and every second: report what has ended, record news, hand over, fetch
@@ -37,12 +37,12 @@ from .store import SharedStore
 from .view import EngineState, View
 
 POLL_SECONDS: Final = 1.0
-GAP_SECONDS: Final = 0.02  # between two exchanges: what comes together is handed over together
+GAP_SECONDS: Final = 0.02  # between two exchanges, so that deliveries of one moment are handed over together
 RETRY_SECONDS: Final = 0.5
 REJOIN_SECONDS: Final = 1.5  # after an outage: first every host reports what it sent alone, then leases are taken
 RELEASE_SECONDS: Final = 10.0  # at the end, for requests in flight
 GOODBYE_SECONDS: Final = 3.0
-LOOK_SECONDS: Final = 2.0  # without the engine: for what has waited for long enough
+LOOK_SECONDS: Final = 2.0  # while the engine is away: between two searches for deliveries that may be sent now
 ALARM_SECONDS: Final = 60.0
 
 
@@ -127,7 +127,7 @@ class Hub:
             self._follow_configuration()
             self._poll()
             try:
-                # while the engine is away `tend` alone asks it: what is handed over in vain counts as perhaps sent by another host
+                # While the engine is away only `tend` asks it: a hand-over without an answer would count as a possible duplicate.
                 for target in self._targets if self._targets.away_since is None else ():
                     await self._exchange.step(target)
                 if self._clock.now() >= self._clears_at:
@@ -234,7 +234,7 @@ class Hub:
         self._store.wake()
 
     def _check_outage(self) -> None:
-        """Let the lanes know when they send alone, and from time to time look again for what may be sent now."""
+        """Tell the lanes when they send alone, and have them look again for deliveries that may be sent now."""
         now = self._clock.now()
         if not self._targets.is_away(now):
             return

@@ -1,7 +1,7 @@
-"""What hosts hand over through the engine, as bytes; and what they learned, for the next holder of a lease.
+"""Deliveries that hosts hand over through the engine, as bytes; and the state that they leave for the next holder of a lease.
 
-Instants are on the engine's clock (seconds) there, and on each host's own clocks here: `Offset` converts. What comes out of the engine is
-checked like any input from outside: it may be of another version, or of a stranger who wrote into the engine.
+Instants are on the engine's clock (seconds) there, and on each host's own clocks here: `Offset` converts. Data from the engine is checked
+like any input from outside: another version or another program may have written it.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Result(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Unreadable(Exception):  # noqa: N818 - names the condition
-    """What the engine holds is no delivery."""
+    """An entry of the engine is no delivery."""
 
 
 def _is_sound(values: msgspec.Struct) -> bool:
@@ -115,7 +115,7 @@ def item_of(leaving: Leaving, host: str, far: str, offset: float, epoch: str) ->
 
 
 def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arriving]:
-    """What another host handed over, and the fingerprint of its far end. Raises Unreadable, OtherVersion."""
+    """The delivery that another host handed over, and the fingerprint of its far end. Raises Unreadable, OtherVersion."""
     try:
         body = msgspec.msgpack.decode(stored.body, type=_Body)
         if body.version != VERSION:
@@ -186,11 +186,11 @@ def ended_of(done: Done, offset: float) -> tuple[Ended, str]:
     return ended, result.host
 
 
-# --- what a holder learned ------------------------------------------------------------------------------------------------
+# --- state of earlier holders ------------------------------------------------------------------------------------------------
 
 
 def states_of(far: str, lane: LaneState | None, limits: Iterable[LimitState], offset: float) -> dict[str, bytes]:
-    """What a lane and limits learned. That of this host's own address is not another host's."""
+    """The state of a lane and its limits, without that of this host's own address."""
     found = {
         f"{_LIMIT}{each.scope}": packed_limit(each, offset) for each in limits if not each.scope.startswith("address:")
     }
@@ -200,7 +200,7 @@ def states_of(far: str, lane: LaneState | None, limits: Iterable[LimitState], of
 
 
 def lane_in(state: Mapping[str, bytes], far: str, name: str, offset: float) -> LaneState | None:
-    """What earlier holders learned of a far end; None without it, or when it cannot be read."""
+    """The state that earlier holders left of a far end; None without it, or when it cannot be read."""
     packed = state.get(f"{_LANE}{far}")
     try:
         found = msgspec.msgpack.decode(packed, type=LaneState) if packed else None
@@ -214,12 +214,12 @@ def lane_in(state: Mapping[str, bytes], far: str, name: str, offset: float) -> L
 
 
 def story_state(far: str, key: str, story: Story | None) -> dict[str, bytes]:
-    """What the live message of a key shows, or that there is none to go on with."""
+    """The content of the live message of a key, or that there is none to continue."""
     return {f"{_STORY}{far} {key}": _encode(story) if story else b""}
 
 
 def stories_in(state: Mapping[str, bytes], far: str) -> dict[str, Story]:
-    """The live messages of a far end by key; without what cannot be read."""
+    """The live messages of a far end by key, without those that cannot be read."""
     found = {}
     for name, packed in state.items():
         if packed and name.startswith(start := f"{_STORY}{far} "):
@@ -231,7 +231,7 @@ def stories_in(state: Mapping[str, bytes], far: str) -> dict[str, Story]:
 
 
 def limits_in(state: Mapping[str, bytes], offset: float) -> list[LimitState]:
-    """What earlier holders learned of limits; without what cannot be read."""
+    """The limits as earlier holders learned them, without those that cannot be read."""
     found = []
     for name, packed in state.items():
         if name.startswith(_LIMIT):
@@ -243,12 +243,12 @@ def limits_in(state: Mapping[str, bytes], offset: float) -> list[LimitState]:
 
 
 def packed_limit(limit: LimitState, offset: float) -> bytes:
-    """What this host learned of a limit."""
+    """A limit as this host learned it."""
     return _encode(_moved(limit, offset))
 
 
 def limit_in(packed: bytes, name: str, offset: float) -> LimitState | None:
-    """What hosts learned of the limit of this name; None without it, or when it cannot be read."""
+    """The limit of this name as hosts learned it; None without it, or when it cannot be read."""
     found = limits_in({f"{_LIMIT}{name}": packed}, offset) if packed else []
     return next((limit for limit in found if limit.scope == name), None)
 

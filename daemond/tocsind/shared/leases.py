@@ -1,4 +1,4 @@
-"""The lease of a target: asked for, taken over, given back; and what follows when the engine has lost its memory."""
+"""The lease of a target: asked for, taken over, given back; and the steps after the engine has lost its data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tocsind.journal import (
     shared_view,
     stories,
 )
-from tocsind.policy.patience import ShutOut, Trouble
 
 from .companions import Companions
 from .engine import Account, Learned, Tended
@@ -29,6 +28,7 @@ from .items import LAST_SENDER, lane_in, limits_in, stories_in
 from .outs import Outs, packed
 from .scopes import TurnQueues, name_of
 from .targets import Target
+from .trouble import Lanes as TroubledLanes
 from .trouble import Troubles
 
 LONGEST_WINDOW: Final = 86_400.0  # s; older requests use up nothing
@@ -36,8 +36,8 @@ FOLLOWED_SECONDS: Final = 1800.0  # a host that has not heard of the engine for 
 SENDERS_SECONDS: Final = 30.0
 
 
-class Lanes(TurnQueues, Protocol):
-    """What this package needs of the lanes."""
+class Lanes(TurnQueues, TroubledLanes, Protocol):
+    """The part of the lanes that this package uses."""
 
     def take_over(
         self,
@@ -46,16 +46,10 @@ class Lanes(TurnQueues, Protocol):
         limits: Collection[LimitState],
         requests: Collection[tuple[float, bool]],
     ) -> None:
-        """Let a lane continue from what another host learned."""
-
-    def trouble(self, name: str) -> Trouble | None:
-        """Why a lane does not deliver; None when nothing is known against it."""
+        """Let a lane continue from the state of another host."""
 
     def leave(self, name: str) -> None:
         """Another host sends from now on."""
-
-    def stand_by(self, name: str, shut_out: ShutOut | None, *, sends: bool) -> None:
-        """Whether this host sends to a destination, and what keeps the others from sending for it."""
 
     def share_limits(self, name: str, hosts: int, in_channel: int) -> None:
         """Let a lane send at the share of one of so many hosts, and of so many in its channel."""
@@ -141,10 +135,10 @@ class Leases:
         return asked, tended
 
     async def _take_over(self, target: Target, before: str) -> None:
-        """Fetch what is not done, and what earlier holders learned; then the lanes may send."""
+        """Fetch the open deliveries and the state of earlier holders; then the lanes may send."""
         target.places.clear()
         self._exchange.strange.clear()
-        await self._exchange.hand_over(target, digests=False)  # to learn what may have been sent of it
+        await self._exchange.hand_over(target, digests=False)  # to read which of these another host may have sent
         learned = await self._engine.learned(target.name)
         is_behind = target.is_behind and learned.state.get(LAST_SENDER) != self._store.host.encode()
         await self._exchange.fetch(target, sends=True)
@@ -153,7 +147,7 @@ class Leases:
         limits = limits_in(learned.state, offset) if is_behind else []
         names = self._targets.names(target)
         for name in names:
-            far = self._targets.options(name).fingerprint
+            far = self._targets.far_of(name)
             saved = lane_in(learned.state, far, name, offset) if is_behind else None
             if is_behind:
                 for key, story in stories_in(learned.state, far).items():
@@ -197,7 +191,7 @@ class Leases:
             self._emit(LeaseLost(name, target.holder, returned))
 
     async def _compare_epochs(self, target: Target, tended: Tended) -> bool:
-        """In a new epoch of the engine: hand everything over again, and say what this host knows. Whether it is a new one."""
+        """In a new epoch of the engine, hand everything over again and give this host's account. Returns whether the epoch is new."""
         known = target.epoch
         if known == tended.epoch:
             return False

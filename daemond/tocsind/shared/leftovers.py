@@ -1,7 +1,7 @@
-"""Clears what is left at the engine of destinations that are not shared here any more: removed, `shared = false`, another webhook.
+"""Takes deliveries of destinations that are no longer shared here out of the engine: removed, `shared = false`, another webhook.
 
-This host gives the lease back, leaves to others what they accepted, and takes back what it accepted, unless an attempt is open. Of that it
-still records how it ends. Until then its lane does not send it (`store.feed`).
+This host gives the lease back, returns the deliveries of other hosts, and takes back its own, unless another host has an open attempt. Of
+such a delivery it records the end, and until then its lane does not send it (`store.feed`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tocsind.clock import Clock
-from tocsind.journal import Journal, leftovers, withdrawals
+from tocsind.journal import Journal, leftovers, shared
 
 from .exchange import Exchange
 from .targets import Target
 
 
 class Leftovers:
-    """`step` clears them, and raises EngineAway and StorageFull. `requeue` sends what has no destination where the routes lead."""
+    """`step` does so, and raises EngineAway and StorageFull. `requeue` sends deliveries without a destination to where the routes lead."""
 
     def __init__(
         self, journal: Journal, exchange: Exchange, clock: Clock, requeue: Callable[[], Awaitable[None]]
@@ -28,7 +28,7 @@ class Leftovers:
         self._requeue = requeue
 
     async def step(self) -> None:
-        """Clear what is left; nothing is, as a rule."""
+        """Clear all that is left; as a rule nothing is."""
         targets = self._store.targets
         leads = {name: target.name for target in targets for name in targets.names(target)}
         for left in await self._journal.run(leftovers.left, leads):
@@ -45,7 +45,7 @@ class Leftovers:
     async def _clear(self, target: Target, left: leftovers.Left) -> None:
         ids = await self._journal.run(leftovers.give_back, left, self._store.host, self._clock.steady())
         taken = await self._store.engine.withdraw(target.name, ids) if ids else []
-        await self._journal.run(withdrawals.taken_back, taken)
+        await self._journal.run(shared.told, taken)
         await self._store.report_all(target)
         await self._exchange.fetch(target, sends=False)
         if taken:

@@ -1,4 +1,4 @@
-"""What keeps a host from sending, as hosts tell each other through the engine."""
+"""Reasons why a host cannot send, as hosts report them to each other through the engine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def packed(outs: Outs) -> bytes:
 
 
 def read(note: bytes) -> dict[str, Out]:
-    """What a host said; empty when it cannot be read: another version wrote it, or a stranger."""
+    """The reasons that a host reported; empty when they cannot be read: another version or another program wrote them."""
     try:
         found = msgspec.msgpack.decode(note, type=dict[str, Out])
     except msgspec.MsgspecError:

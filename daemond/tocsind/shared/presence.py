@@ -1,6 +1,6 @@
-"""What hosts tell each other of themselves: a note in the engine, every few seconds, for `tocsin status --all-hosts` and for alarms.
+"""Notes of the hosts about themselves, written to the engine every few seconds, for `tocsin status --all-hosts` and for alarms.
 
-A note has no secret: its texts pass `secret.redacted`. What other hosts wrote is checked like any input from outside.
+A note has no secret: its texts pass `secret.redacted`. Notes of other hosts are checked like any input from outside.
 """
 
 from __future__ import annotations
@@ -22,22 +22,20 @@ from .engine import MISSING_MS, SEEN_MS, Engine, EngineAway, Noted
 from .items import HOST_NAME
 
 NOTE_SECONDS: Final = 3.0
-READ_SECONDS: Final = (
-    30.0  # between two looks at all notes: while the engine is away, what is known of others is so old at most
-)
-ASK_SECONDS: Final = 2.0  # that who asks waits for the engine
+READ_SECONDS: Final = 30.0  # between two reads of all notes, which a status shows while the engine is away
+ASK_SECONDS: Final = 2.0  # that a status request waits for the engine
 CLAIM_SECONDS: Final = 86_400.0  # so long only the host that reported a missing host may do that again
 MAX_TEXTS: Final = 10  # problems, and destinations
 MAX_TEXT: Final = 160  # code points
 MAX_TARGETS: Final = 50
 
-State = tuple[str, Sequence[str], Mapping[str, int]]  # health, problems, and what waits by priority
+State = tuple[str, Sequence[str], Mapping[str, int]]  # health, problems, and counts of queued deliveries by priority
 Describe = Callable[[], Awaitable[State]]
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True):
-    """What a host says of itself."""
+    """The note of a host about itself."""
 
     version: str = ""
     health: str = ""
@@ -50,7 +48,7 @@ class Note(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What a host has to do with others: its targets, the destinations for which it sends, and how many deliveries only it has."""
+    """The shared part of a note: targets, the destinations for which the host sends, and the count of deliveries that only it has."""
 
     targets: Sequence[str] = ()
     sends_for: Sequence[str] = ()
@@ -58,7 +56,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def note_of(state: State, part: Part, *, stopped: bool = False) -> Note:
-    """What this host says of itself."""
+    """The note of this host."""
     health, problems, queued = state
     waiting = tuple(queued.get(priority.label, 0) for priority in Priority)
     shared, targets = _short(part.sends_for), tuple(part.targets[:MAX_TARGETS])
@@ -78,7 +76,7 @@ def _cut(text: str) -> str:
 
 
 def read_note(packed: bytes) -> Note | None:
-    """What a host said; None when it cannot be read: another version wrote it, or a stranger."""
+    """The note of a host; None when it cannot be read: another version or another program wrote it."""
     try:
         note = msgspec.msgpack.decode(packed, type=Note)
     except msgspec.MsgspecError:
@@ -106,7 +104,7 @@ class Presence:
         self._missing: set[str] = set()  # hosts that this one has reported
 
     async def step(self, part: Part) -> None:
-        """Say what is to be said, and report hosts that are missing: those that share a target with this one."""
+        """Write the note, and report missing hosts that share a target with this one."""
         note = note_of(await self.describe(), part)
         try:
             missing = await self._engine.note(self._host, _encode(note))

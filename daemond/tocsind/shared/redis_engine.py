@@ -78,9 +78,8 @@ class RedisEngine:
         await self._run(scripts.RELEASE, _keys(target, "lease"), (token, _channel(target)))
 
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
-        given = [
-            value for item in items for value in (item.id, int(item.priority), item.body, item.epoch)
-        ]  # redis-py writes the repr of an enum
+        # redis-py writes the repr of an enum, so the priority is made an integer
+        given = [value for item in items for value in (item.id, int(item.priority), item.body, item.epoch)]
         keys = _keys(target, "at", f"news:{host}", *_STREAMS)
         await self._run(scripts.OFFER, keys, (_channel(target), *given))
 
@@ -206,7 +205,7 @@ class RedisEngine:
         return await self._on(keys, self._client.run_script(script, keys, arguments))
 
     async def _on(self, keys: Sequence[str], step: Awaitable[T]) -> T:
-        """What a step on keys of one target or scope returns. A key of another type than it has to have is put aside."""
+        """Run a script on the keys of one target or scope and return its answer. A key of a wrong type is put aside first."""
         try:
             return await step
         except EngineAway as away:
@@ -215,7 +214,7 @@ class RedisEngine:
             raise
 
     async def _put_aside(self, keys: Sequence[str]) -> None:
-        """Rename what has a wrong type. The target has forgotten its items then; hosts hand them over again."""
+        """Rename keys of a wrong type. The target has lost its items then; hosts hand them over again."""
         start = keys[0][: keys[0].index("}:") + 2]
         is_target = not start.startswith(("tocsin:{scope-", "tocsin:{hosts}"))
         kinds = _KINDS if is_target else _OTHER_KINDS
@@ -238,7 +237,7 @@ _KINDS: Final = {
     **dict.fromkeys(("hosts", "asked", "stories"), "zset"),
     **dict.fromkeys(("epoch", "trouble", "witnesses", "past", "at", "open", "state", "bad"), "hash"),
 }
-_OTHER_KINDS: Final = {  # of a scope, and of what hosts say of themselves
+_OTHER_KINDS: Final = {  # of a scope, and of the notes of hosts
     **dict.fromkeys(("urgent", "limit"), "string"),
     **dict.fromkeys(("log", "hosts", "seen"), "zset"),
     **dict.fromkeys(("since", "notes"), "hash"),
@@ -274,7 +273,7 @@ def _info(client: redis.Redis) -> dict[str, Any]:
 
 
 def _requests(answer: object) -> list[tuple[str, int]]:
-    """Requests with the times of their answers; without what has no time."""
+    """Requests with the times of their answers, without those that have no time."""
     return [(_text(name), int(at)) for name, score in _pairs(answer) if isfinite(at := _float(score))]
 
 

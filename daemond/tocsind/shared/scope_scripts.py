@@ -7,7 +7,7 @@ Keys of a scope, all in one hash slot, below `tocsin:{scope-HASH}:`. They expire
     since   hash id, at: made when the engine knew nothing of the scope
     hosts   sorted set HOST -> when it was last seen, within the last hour
     urgent  an expedited request found no room: others wait; it expires
-    limit   what hosts learned of the limit
+    limit   the limit as hosts learned it
 """
 
 from __future__ import annotations

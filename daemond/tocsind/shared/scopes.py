@@ -2,7 +2,8 @@
 
 join      every 0.67 s: show that this host is there, count what others sent, report own requests to an engine that lacks them
 take      ask for room for one request; without room the limiter waits until there may be some
-settle    the request was answered, or did not leave; and what its answer taught
+settle    the request was answered, or did not leave
+teach     report a learned limit to other hosts
 """
 
 from __future__ import annotations
@@ -25,13 +26,11 @@ from .targets import Targets
 
 PAUSE_SECONDS: Final = 1.5  # after an outage: first every host reports what it sent, then requests leave
 LONGEST_BORROW: Final = SLOWEST_WEBHOOK.per  # s: each host borrows for as long as its own webhook permits, at most this
-ECHO_SECONDS: Final = (
-    0.2  # limits whose instants differ by less are the same one: hosts convert times a little differently
-)
+ECHO_SECONDS: Final = 0.2  # limits whose instants differ by less are the same one, as hosts convert times differently
 
 
 class TurnQueue(Protocol):
-    """What a scope is on this host."""
+    """The part of a turn queue that a scope uses."""
 
     name: str
     limit: ChannelLimit
@@ -44,7 +43,7 @@ class TurnQueues(Protocol):
         """The turn queue of a destination; None while it has none."""
 
     def learn(self, limits: Collection[LimitState]) -> None:
-        """Use what another host learned of limits."""
+        """Use the limits as another host learned them."""
 
 
 class Scope:
@@ -57,7 +56,7 @@ class Scope:
         self.hosts = 1
         self.request = ""  # in flight
         self.answered: dict[str, float] = {}
-        self.packed = b""  # what the engine has of the limit
+        self.packed = b""  # the limit as the engine has it
         self.limit: LimitState | None = None  # the same on this host's clock
         self.owed: LimitState | None = None  # not taught to the engine yet
 
@@ -136,7 +135,7 @@ class Scopes:
                 await self._engine.answered(scope.key, request, ago)
 
     async def teach(self, limits: Iterable[LimitState]) -> list[LimitState]:
-        """Let other hosts know what this one learned. Returns the limits that are no scopes."""
+        """Report learned limits to other hosts. Returns the limits that are no scopes."""
         others = []
         for each in limits:
             scope = self._scopes.get(each.scope)
@@ -192,7 +191,7 @@ class Scopes:
         return room
 
     async def _recall(self, scope: Scope, but: str) -> None:
-        """Report the requests that this host knows of, but one: its own, and what others sent as far as the engine once told."""
+        """Report the requests that this host knows of, except one: its own, and those of others that the engine once listed."""
         steady = self._clock.steady()
         names = [name for name in self._targets.all_names() if self._of(name) is scope]
         own = await self._journal.run(shared.requests, scope.queue.name, names, steady - scope.longest)
@@ -205,7 +204,7 @@ class Scopes:
             await self._engine.recall(scope.key, ages)
 
     def _count(self, scope: Scope, room: Room) -> None:
-        """Count in the limiter what other hosts sent."""
+        """Count the requests of other hosts in the limiter."""
         now, steady, known = self._clock.now(), self._clock.steady(), scope.answered
         ages = {name: max(0, room.now - at) / 1000 for name, at in room.requests}
         for name, age in ages.items():
@@ -234,7 +233,7 @@ def name_of(host: str, number: int, *, expedited: bool) -> str:
 
 
 def is_echo(learned: LimitState, known: LimitState | None) -> bool:
-    """Whether what this host learned is what the engine has: then it came from there."""
+    """Whether a learned limit equals the one that the engine has: then it came from there."""
     return known is not None and all(
         one == other or (isinstance(one, float) and isinstance(other, float) and abs(one - other) < ECHO_SECONDS)
         for one, other in zip(_values(learned), _values(known), strict=True)

@@ -6,7 +6,7 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     fence     counts the leases that were given
     epoch     hash id (RANDOM.N), run, at. The random part is made when the engine knows nothing of the target. N is counted up when the
               server's process is another one than before (`run`): it was restarted or replaced, and may have lost its last steps
-    witnesses hash HOST -> epoch in which it last said what it knows. Another one than the present: that is missing
+    witnesses hash HOST -> epoch of its last account. Another one than the present: its account is missing
     past      hash of earlier epochs; what was sent in them is known, unless an account is missing
     hosts     sorted set HOST -> when it was last seen
     trouble   hash HOST -> why it cannot send now
@@ -14,22 +14,22 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     at        hash item's id -> PRIORITY/PLACE
     open      hash item's id -> TOKEN that noted an attempt which is not settled
     asked     sorted set request -> when it was answered; infinite: no answer yet
-    state     hash name -> what the next holder must know
+    state     hash name -> state for the next holder
     stories   sorted set name of a live message in `state` -> when it changed; the oldest are forgotten
     bad       hash item's id -> a body that no host could read; no more than MAX_BAD
-    KEY:wrong what was found under a key, and was of another type: the last one
+    KEY:wrong the last value of a wrong type that was found under KEY
     news:HOST hash item's id -> how it ended, until its host has recorded it
 
 What bounds them, and when they expire. Of deliveries that have ended, and whose hosts know it, nothing is left.
 
-    s0 to s3, at    what waits: gone with the end of each item, or when its host takes it back. They never expire
+    s0 to s3, at    items: deleted at the end of each, or when its host takes it back. They never expire
     open            attempts under way: gone with the end of each. Of a host that never comes back, its last requests' items at most
-    news:HOST       what ended of that host's items, while it is away; NEWS_KEPT_MS after the last of it
+    news:HOST       ended items of that host, while it is away; until NEWS_KEPT_MS after the last one
     bad, KEY:wrong  MAX_BAD items; one for each key. KEPT_ASIDE_MS after the last was put there
     asked           MAX_REQUESTS, and those in flight
     state           one value for each thing that a holder learns of its destinations, and MAX_STORIES live messages
     hosts, trouble  hosts of the last hour; they are taken out when another one is seen
-    witnesses       the same, and until the next epoch those that have not said what they know
+    witnesses       the same, and until the next epoch those whose account is missing
     past            100 epochs, as long as all accounts are there; else only the last
     lease           expires after LEASE_MS
     fence, epoch    one value, three
@@ -39,7 +39,7 @@ A target that no host has any more keeps these last lines: a few kB, and what wa
 Keys of all hosts, below `tocsin:{hosts}:`, which expire; they have the MAX_HOSTS that were seen last:
 
     seen      sorted set HOST -> when it last said something of itself
-    notes     hash HOST -> what it said
+    notes     hash HOST -> its note
     told:NAME the host that tells people about NAME
 
 The clock is the engine's. A host's is never compared with it.

@@ -3,7 +3,7 @@
     feed      empty, unless this host holds the lease of the target
     begin     the journal records the attempt, then the engine; only then does the request leave. Without the lease, or without room in a
               limit that several targets share (`scopes`), the journal's record is undone, and nothing is sent
-    settle    the journal records the outcomes, then the engine: what has ended, and what the response taught
+    settle    the journal records the outcomes, then the engine records ended deliveries and learned limits
 
 While the engine is away, nothing is fed; with `on-outage = "degrade"` what this host accepted as URGENT or HIGH is. What the engine has of
 it may have been sent by another host: it waits for ALONE_AFTER and is marked.
@@ -96,7 +96,7 @@ class SharedStore(JournalStore):
         self.waiters = waiters
         self._origins: dict[
             int, str
-        ] = {}  # by number, of deliveries that are being settled: the other host that accepted them
+        ] = {}  # the accepting host, by number, of other hosts' deliveries that are being settled
         self.changed = trio.Event()  # replaced each time it is set
 
     def wake(self, targets: Iterable[Target] | None = None) -> None:
@@ -109,7 +109,7 @@ class SharedStore(JournalStore):
     # --- the lane's steps ---------------------------------------------------------------------------------------------
 
     async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
-        """As in the base, of what this host may send."""
+        """As in the base, of deliveries that this host may send."""
         target, now = self.targets.of(destination), self._clock.now()
         if target is None:
             return await self._journal.run(leftovers.feed, destination, priority, after, most)
@@ -139,7 +139,7 @@ class SharedStore(JournalStore):
         return []
 
     async def _begin_alone(self, target: Target, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
-        """Without the engine. What was read while this host held the lease, and waits, does not travel along."""
+        """Without the engine. Deliveries of other priorities, read while this host held the lease, are left out."""
         permitted = [delivery for delivery in batch if delivery.priority in DEGRADED]
         if len(permitted) < len(batch):
             self.wakeups.rewind([asking.destination])
@@ -174,9 +174,7 @@ class SharedStore(JournalStore):
         if gone is None and has_room:
             target.lose()
         target.is_left |= not self._holds(target)
-        self.wakeups.refresh(
-            asking.destination
-        )  # in the order of the journal: what follows these must not overtake them
+        self.wakeups.refresh(asking.destination)  # in the order of the journal: no later delivery overtakes these
         self.wake([target])
         return []
 
@@ -197,7 +195,7 @@ class SharedStore(JournalStore):
         return shared.Here(self.host, target.name, destination)
 
     def after(self, destination: str) -> shared_news.After:
-        """What follows here when another host has sent to a destination."""
+        """Settings that apply here after another host has sent to a destination."""
         options = self._config.current.destinations.get(destination)
         repeat = options.repeat if options else None
         every = {
@@ -206,15 +204,15 @@ class SharedStore(JournalStore):
         return shared_news.After(every, self._fallbacks(destination))
 
     def announce_moves(self, moved: Sequence[Reroute]) -> None:
-        """What ended at another host without having arrived goes to fallbacks of this one."""
+        """Announce deliveries that go to a fallback of this host because another host could not deliver them."""
         self._announce_moves(moved, "it could not be delivered there")
 
     def _repeat_at(self, delivery: Delivery, now: float) -> float | None:
-        """As in the base. What another host accepted is repeated there."""
+        """As in the base; the accepting host repeats a delivery."""
         return None if self._origin(delivery) else super()._repeat_at(delivery, now)
 
     def _settled_attempt(self, delivery: Delivery, outcome: Outcome, retry: Retry, now: float) -> SettledAttempt:
-        """As in the base. What a host accepted that is there takes the fallback of that one."""
+        """As in the base; a delivery of another host that is present uses that host's fallback."""
         attempt, target = super()._settled_attempt(delivery, outcome, retry, now), self.targets.of(delivery.destination)
         is_there = target is not None and self._origin(delivery) in target.seen
         return msgspec.structs.replace(attempt, chain=()) if is_there else attempt
@@ -232,7 +230,7 @@ class SharedStore(JournalStore):
         if target is None:
             return await super().settle(batch, outcomes, retry, lane, scopes)
         answered = self._clock.now()
-        target.settling += 1  # until the step that reports the end can report what it taught
+        target.settling += 1  # until the end of the attempt is in `owed`
         try:
             numbers = [delivery.number for delivery in batch]
             self._origins |= await self._journal.run(shared_view.origins, self.host, numbers)
@@ -254,7 +252,7 @@ class SharedStore(JournalStore):
         return self._origins.get(delivery.number)
 
     async def expire(self) -> float | None:
-        """As in the base. What another host accepted counts there, and is reported there."""
+        """As in the base; the accepting host counts and reports the delivery."""
         now = self._clock.steady()
         for id_, destination, origin in await self._retry_while_full(
             lambda: self._journal.run(shared_view.expire_foreign, self.host, now)
@@ -271,9 +269,9 @@ class SharedStore(JournalStore):
         lane: LaneState | None,
         scopes: Sequence[LimitState],
     ) -> Settled:
-        """What the engine has to know of an attempt, besides what has ended."""
+        """The end of an attempt for the engine, without the deliveries that ended."""
         known, destination = await self._ids(target, waits), batch[0].destination
-        far = self.targets.options(destination).fingerprint
+        far = self.targets.far_of(destination)
         state = states_of(far, lane, scopes, self.targets.offset) | await self._story(far, batch)
         state[LAST_SENDER] = self.host.encode()
         return Settled(waiting=[id_ for id_, _ in known], request=target.requests.get(destination), state=state)
@@ -306,7 +304,7 @@ class SharedStore(JournalStore):
         return settlements, await self.begin(following, asking)
 
     async def _report(self, target: Target, settled: Settled, numbers: Sequence[int] = ()) -> None:
-        """Report to the engine what has ended of these deliveries. `report_all` repeats what cannot be reported now."""
+        """Report to the engine which of these deliveries ended. `report_all` repeats a report that fails now."""
         target.owed.append(settled)
         has_digest = any(number < 0 for number in numbers)  # more has ended than the digest
         try:
@@ -315,8 +313,8 @@ class SharedStore(JournalStore):
             self.wake([target])
 
     async def report_all(self, target: Target, *, at_once: bool = False, among: Sequence[int] | None = None) -> None:
-        """Tell the engine all that it does not know; what ends just now also, if `at_once`. `among`: only of these deliveries, which is
-        quick however many wait. Raises EngineAway.
+        """Report all ended deliveries that the engine has; with `at_once` also those of attempts that are being settled. `among`: only of
+        these deliveries, which is quick however many wait. Raises EngineAway.
         """
         async with target.telling:
             ended = await self._ended(target, among, at_once=at_once)
@@ -330,7 +328,7 @@ class SharedStore(JournalStore):
                 ended = [] if is_all else await self._ended(target, among, at_once=at_once)
 
     async def _ended(self, target: Target, among: Sequence[int] | None, *, at_once: bool) -> list[shared.Ended]:
-        """What has ended; not all of it while an attempt is being settled, whose own step will report it."""
+        """Ended deliveries; without `among` none while an attempt is being settled, which reports its own."""
         if among is not None:
             return await self._journal.run(shared.ended, target.name, among) if among else []
         return [] if target.settling and not at_once else await self._journal.run(shared.ended, target.name)
@@ -345,10 +343,10 @@ class SharedStore(JournalStore):
         state, scopes = lane, await self.scopes.teach(scopes)
         target = self.targets.of(state.destination) if state else None
         if state is not None and target is not None and self._holds(target):
-            far = self.targets.options(state.destination).fingerprint
+            far = self.targets.far_of(state.destination)
             await self._report(target, Settled(state=states_of(far, lane, scopes, self.targets.offset)))
 
-    # --- what only the host that sends may do ---------------------------------------------------------------------------
+    # --- steps of the host that sends -------------------------------------------------------------------------------------
 
     async def reroute(
         self,
@@ -359,7 +357,7 @@ class SharedStore(JournalStore):
         hurried: bool,
         among: Collection[int] | None = None,
     ) -> list[int]:
-        """As in the base, of that for whose fallback this host answers, and which no other host sends any more."""
+        """As in the base, of deliveries that this host may send to a fallback and no other host can send any more."""
         target = self.targets.of(destination)
         if target is None:
             return await super().reroute(destination, over, reason, hurried=hurried)
@@ -386,7 +384,7 @@ class SharedStore(JournalStore):
         return target.holds(now) or self.targets.is_degraded(now)
 
     async def hold_back(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
-        """As in the base. What the engine has, the host holds that sends it: so it stands in one digest."""
+        """As in the base. The host that sends holds a delivery that the engine has, so that it stands in one digest."""
         target = self.targets.of(deliveries[0].destination) if deliveries else None
         if target is None or self.sends(target):
             return await super().hold_back(deliveries)
@@ -401,7 +399,7 @@ class SharedStore(JournalStore):
         return await super().make_digest(destination, priority, most) if target is None or self._holds(target) else 0
 
     async def requests(self, channel: str, destination: str) -> list[RequestRecord]:
-        """As in the base, with those of the hosts that sent before. What others sent into a channel is counted by its scope."""
+        """As in the base, with those of the hosts that sent before. The scope of a channel counts requests of others into it."""
         known, target = await super().requests(channel, destination), self.targets.of(destination)
         if target is None or not target.learned or not channel.startswith("endpoint:"):
             return known
@@ -413,7 +411,7 @@ class SharedStore(JournalStore):
 
 
 def _may_leave_copy(claimed: Sequence[Delivery], asking: RequestStart) -> bool:
-    """Whether the request, made twice, leaves two messages: else the next holder need not mark what was in flight (`attempts.replay`)."""
+    """Whether the request, made twice, leaves two messages: else the next holder need not mark deliveries in flight (`attempts.replay`)."""
     update = claimed[0].update
     edits = update is not None and update.edits is not None and not asking.editing.leaves_copy
     return not edits and not asking.repeatable

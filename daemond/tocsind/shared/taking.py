@@ -1,4 +1,4 @@
-"""Takes deliveries back from the other hosts, so that they may take the fallback of this one."""
+"""Takes deliveries back from the other hosts, to send them to a fallback of this one."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Taking:
         *,
         hurried: bool,
     ) -> list[int]:
-        """The numbers of a chunk that may take one of these fallbacks: what this host accepted, and where it sends also what hosts did
-        that are gone. Where another host may send it, the engine does not have it any more.
+        """The numbers of some deliveries that may go to one of these fallbacks: those that this host accepted, and where it sends also
+        those of hosts that are gone. The engine no longer has a delivery that another host could send.
         """
         living = [name for name in target.seen if name != here.host]
         read = partial(withdrawals.waiting, hurried=hurried)
@@ -44,7 +44,7 @@ class Taking:
             taken = await self._engine.withdraw(target.name, asked) if asked else []
         except EngineAway:
             return await self._back_later(found)
-        await self._journal.run(withdrawals.taken_back, taken)
+        await self._journal.run(shared.told, taken)
         return [each.number for each in found if each.is_free or each.id in taken]
 
     async def _back_later(self, found: Sequence[withdrawals.Waiting]) -> list[int]:

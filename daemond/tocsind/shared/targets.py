@@ -1,4 +1,4 @@
-"""What this host knows of each target: who holds its lease, until when this host may send, and what the engine has yet to learn."""
+"""The state of each target on this host: the holder of its lease, until when this host may send, reports that the engine has yet to get."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Target:
         self.is_left = False  # an attempt ended after the lease had gone: deliveries of other hosts may be left here
         self.is_due = True  # the journal may have something to report or to hand over
         self.is_stale = True  # the engine may have something for this host
-        self.scan_at = 0.0  # monotonic: when to look for what has ended otherwise than by an attempt
+        self.scan_at = 0.0  # monotonic: when to search for deliveries that ended without an attempt
         self.is_leaving = False  # the lease is given back when nothing is in flight
         self.changed_at = -inf  # monotonic: it has had this holder, or none, since then
         self.stays_until = -inf  # monotonic: it is not handed on
         self.starting = 0  # attempts that are about to be noted in the engine
         self.settling = 0  # attempts that are in the journal, and not yet in `owed`
         self.telling = trio.Lock()
-        self.ready = False  # what earlier holders left is here
+        self.ready = False  # the state of earlier holders is here
         self.epoch = ""
         self.heard_at = -inf  # monotonic: when the engine last answered
         self.sends_alone = False  # from lease to lease no other host had one
@@ -54,7 +54,7 @@ class Target:
         self.learned: list[RequestRecord] = []  # requests of other hosts, on this host's steady clock
         self.known: set[str] = set()  # names of those
         self.moving = trio.Lock()  # deliveries are handed over, or taken back
-        # What keeps hosts from sending (trouble). Instants are monotonic.
+        # Reasons why hosts cannot send (trouble). Instants are monotonic.
         self.seen: Sequence[str] = ()
         self.outs: dict[str, dict[str, Out]] = {}  # by host
         self.held_until: float | None = None  # when a host was last seen with the lease; None: not asked yet
@@ -137,7 +137,7 @@ class Targets:
         return self._target(options.endpoint) if options and options.is_shared else None
 
     def options(self, destination: str) -> DestinationOptions:
-        """The options of a shared destination. A reload may have removed it just now: then what it had."""
+        """The options of a shared destination. After a reload has removed it: its last options."""
         return self._config.current.destinations.get(destination) or self._options[destination]
 
     def far_of(self, destination: str) -> str:

@@ -1,4 +1,4 @@
-"""Hosts that do not get through: which one should hold a lease, and what waits for others in vain.
+"""Hosts that do not get through: which one should hold a lease, and which deliveries wait for others in vain.
 
 Each host tells the engine with its lease requests what keeps it from sending (`Out`, by far end). Two things follow.
 
@@ -7,8 +7,8 @@ Each host tells the engine with its lease requests what keeps it from sending (`
     rarely where each host fails now and then, and stays where all fail.
 
     Patience is counted by the host that accepted. It knows since when the holder does not get through, since when there is no holder, and
-    since when the engine is away; its own configuration says after how long which fallback is told. It takes the delivery out of the
-    engine first, where no attempt is open. Only for hosts that are gone the holder does that.
+    since when the engine is away; its own configuration has the patience and the fallbacks. It takes the delivery out of the engine
+    first, if no attempt is open. For hosts that are gone the holder does so.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ MOST_SECONDS: Final = 600.0
 
 
 class Lanes(Protocol):
-    """What is needed of the lanes."""
+    """The part of the lanes that this module uses."""
 
     def trouble(self, name: str) -> Trouble | None:
         """Why a lane does not deliver; None when nothing is known against it."""
 
     def stand_by(self, name: str, shut_out: ShutOut | None, *, sends: bool) -> None:
-        """Whether this host sends to a destination, and what keeps the others from sending for it."""
+        """Whether this host sends to a destination, and why the other hosts do not send for it."""
 
 
 class Troubles:
-    """What this host tells of itself, and does because of others."""
+    """The troubles that this host reports, and its steps because of those of others."""
 
     def __init__(self, targets: Targets, lanes: Lanes, clock: Clock, host: str) -> None:
         self.targets = targets
@@ -49,7 +49,7 @@ class Troubles:
         self._host = host
 
     def own(self, target: Target) -> dict[str, Out]:
-        """What keeps this host from sending, or did of late."""
+        """Reasons why this host cannot send, or could not of late."""
         ahead = self.targets.offset + self._clock.steady() - self._clock.now()
         found = dict(target.passed_over) if self._clock.now() < target.passed_until else {}
         for name in self.targets.names(target):
@@ -80,7 +80,7 @@ class Troubles:
         return True
 
     def stand_by(self, target: Target) -> None:
-        """Let the lanes know whether they send, and what waits for others in vain."""
+        """Tell the lanes whether they send, and why other hosts do not send for them."""
         now = self._clock.now()
         holds, is_degraded = target.holds(now), self.targets.is_degraded(now)
         for name in self.targets.names(target):
@@ -92,7 +92,7 @@ class Troubles:
         if away is not None and self.targets.is_away(now):
             waits = (Priority.NORMAL, Priority.LOW) if self.targets.degrades else tuple(Priority)
             target.shut_out[name] = ShutOut(away, "the engine that hosts share is away", waits)
-            target.held_until = now  # what follows is counted from its return
+            target.held_until = now  # later times without a holder count from its return
         elif away is None and target.holder:
             out = target.outs.get(target.holder, {}).get(self.targets.far_of(name))
             target.shut_out[name] = self._shut_out_by(target.holder, out) if out else None

@@ -1,4 +1,4 @@
-"""What people see of the hosts together: the part `shared` of the status, the notes of all hosts, and what is wrong."""
+"""Views of the hosts together: the part `shared` of the status, the notes of all hosts, and problems."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class View:
         return f"{target.holder} sends" if target.holder else "no host sends at present"
 
     async def hosts(self) -> dict[str, Any]:
-        """Every host that the engine knows; what is known last while it is away."""
+        """Every host that the engine knows; the last known ones while it is away."""
         counts = await self._count()
         age, hosts = await self.presence.view(self._part(counts))
         engine, now = self._engine(), self._clock.now()
