@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from tests import fork_server, memory
-from tests.harness import FakeProcess
+from tests.harness import FakeProcess, reserved_port
 from tests.outboxes import end_clients
+from tests.patience import be_patient
 from tests.slow_first import slow_first
+
+from tocsin import notices
 
 # No example is timed, because the machine may be busy. All else is hypothesis' default: in CI the same examples in each run.
 settings.register_profile("unhurried", parent=settings(), deadline=None)
@@ -48,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    be_patient()
     memory.prepare(config)
     fork_server.enable()
 
@@ -80,6 +84,13 @@ def spool(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _no_earlier_notices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning of an earlier test would hold back the next one of its kind."""
+    monkeypatch.setattr(notices, "_kinds", {})
+    monkeypatch.setattr(notices, "_written", set())
+
+
 @pytest.fixture
 def on_disk() -> Iterator[Path]:
     """A folder on the disk, with a short name."""
@@ -92,6 +103,20 @@ def fake() -> Iterator[FakeProcess]:
     """A fake Discord without limits."""
     with FakeProcess("--limits", "none") as running:
         yield running
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that refuses connections, for fakes that come and go."""
+    with reserved_port() as port:
+        yield port
+
+
+@pytest.fixture
+def nowhere(port: int) -> str:
+    """A webhook at an address without a listener."""
+    with FakeProcess("--limits", "none", "--port", str(port)) as gone:
+        return gone.webhooks[0]["url"]
 
 
 @pytest.fixture

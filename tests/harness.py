@@ -186,6 +186,18 @@ def until(true: Callable[[], bool], patience: float = PATIENCE) -> None:
         time.sleep(0.01)
 
 
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A TCP port of 127.0.0.1 that refuses connections until a process of this test listens on it. No other process gets it meanwhile.
+
+    That process has to set SO_REUSEADDR before it binds, as servers do.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 def as_stranger(work: Callable[[], Any]) -> Any:
     """The JSON result of `work` in a child process of another user, a member of GROUP. Only root can."""
     reader, writer = os.pipe()

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from tests.harness import GROUP
 
-from tocsin import at_exit, outbox
+from tocsin import at_exit, client, outbox
+from tocsin.compat import send as compat_send
+from tocsin.losses import Losses
 from tocsind.spool import outboxes
 from tocsind.spool.folder import Folder
 
@@ -27,10 +29,14 @@ def close_outboxes() -> None:
 def end_clients() -> None:
     """Flush the queues of this process and close its outboxes, as its end would.
 
-    A background thread that waited for a server would otherwise write to the spool of the next test.
+    A background thread that waited for a server would otherwise write to the spool of the next test, and a client that all tests of this
+    process use would report the losses of one test to the daemon of another.
     """
     for queue in list(at_exit._queues):
         queue.flush()
+    for each in (client._process_wide, compat_send._client):
+        each.losses = Losses()
+        each.close()
     close_outboxes()
 
 

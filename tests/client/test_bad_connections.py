@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 from tests.client.servers import Manner, Serve, Visit, answering, refusing, silent, stored
+from tests.harness import PATIENCE
 
 import tocsin
 from tocsin import Client, paths
 from tocsin.connection import Deadline, connect
 
 TIMEOUT = 0.2
-LEEWAY = 5.0  # a busy machine may be late; a hang would be later
+LEEWAY = PATIENCE / 2  # a busy machine may be late; a hang would be later
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_send_to_a_daemon_that_does_not_read_takes_at_most_the_timeout(serve: Se
 
 @pytest.mark.usefixtures("in_time")
 def test_send_without_a_daemon_returns_at_once(folder: Path) -> None:
-    receipt = Client(folder / "s", timeout=30).send("BUY")
+    receipt = Client(folder / "s", timeout=PATIENCE).send("BUY")
     assert receipt.state == "spooled"
     assert "nothing is there" in (receipt.reason or "")
 
@@ -145,7 +146,7 @@ def test_send_succeeds_when_the_backlog_empties_in_time(folder: Path) -> None:
             request = visit.hear()
             assert request is not None
             visit.tell(stored(request))
-            sender.join(5)
+            sender.join(PATIENCE)
     assert receipts[0].state == "stored"
 
 
@@ -211,12 +212,13 @@ def test_client_never_reads_a_late_answer_as_the_next_one(serve: Serve) -> None:
     def late_once(visit: Visit) -> None:
         while (request := visit.hear()) is not None:
             if request["signal"]["title"] == "slow":
-                release.wait(10)
+                release.wait(PATIENCE)
             visit.tell(stored(request))
 
     server = serve(late_once)
     with Client(server.path, timeout=TIMEOUT) as client:
         assert client.send("slow").state == "spooled"
+        client.timeout = PATIENCE
         release.set()
         assert client.send("next", to="a").state == "stored"
     assert server.visits == 2
@@ -236,7 +238,7 @@ def test_client_never_reads_an_unsolicited_answer_as_the_next_one(serve: Serve) 
     server = serve(talkative)
     with Client(server.path) as client:
         client.send("one")
-        assert said.wait(5)
+        assert said.wait(PATIENCE)
         assert client.send("two").state == "stored"
     assert server.visits == 2
 
@@ -262,12 +264,12 @@ def test_timeout_includes_the_wait_for_another_thread(serve: Serve) -> None:
 
     server = serve(slow)
     with Client(server.path, timeout=TIMEOUT) as client:
-        other = threading.Thread(target=_quietly(lambda: client.request("status", timeout=5)), daemon=True)
+        other = threading.Thread(target=_quietly(lambda: client.request("status", timeout=2 * PATIENCE)), daemon=True)
         other.start()
-        assert busy.wait(5)
+        assert busy.wait(PATIENCE)
         assert client.send("BUY").state == "spooled"
         server.stop()
-        other.join(5)
+        other.join(PATIENCE)
 
 
 def _quietly(run: Callable[[], Any]) -> Callable[[], None]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.client.servers import Serve, Visit, answering, refusing, silent
+from tests.harness import PATIENCE
 
 from tocsin import wire
 from tocsin.cli import VERBS, main
@@ -176,7 +177,7 @@ def test_command_exits_0_when_the_reader_closes_the_pipe(serve: Serve) -> None:
         assert tail.stderr is not None
         assert b"sent" in tail.stdout.readline()
         tail.stdout.close()
-        assert (tail.wait(10), tail.stderr.read()) == (0, b"")
+        assert (tail.wait(PATIENCE), tail.stderr.read()) == (0, b"")
 
 
 def test_command_exits_130_after_ctrl_c_without_a_traceback(serve: Serve) -> None:
@@ -189,9 +190,9 @@ def test_command_exits_130_after_ctrl_c_without_a_traceback(serve: Serve) -> Non
 
     words = [sys.executable, "-m", "tocsin", "tail", "-f", "--socket", serve(quiet_tail).path]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tail:
-        assert heard.wait(10)
+        assert heard.wait(PATIENCE)
         tail.send_signal(signal.SIGINT)
-        assert (*tail.communicate(timeout=10), tail.returncode) == (b"", b"", 130)
+        assert (*tail.communicate(timeout=PATIENCE), tail.returncode) == (b"", b"", 130)
 
 
 def test_command_prints_the_traceback_of_a_bug(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.servers import Serve, Server, answering, silent, stored
+from tests.harness import PATIENCE
 
 from tocsin.cli.job_name import job_name
 from tocsin.origin import unit_of
@@ -140,7 +141,7 @@ def test_command_run_passes_output_on_at_once(serve: Serve) -> None:
         running.stdin.write(b"second\n")
         running.stdin.flush()
         assert running.stdout.readline() == b"second\n"
-        assert running.wait(10) == 0
+        assert running.wait(PATIENCE) == 0
 
 
 def test_command_run_reports_only_the_end_of_a_long_output(serve: Serve) -> None:
@@ -165,7 +166,7 @@ def test_command_run_passes_signals_on(serve: Serve, name: str) -> None:
         assert running.stdout.readline() == b"up\n"
         running.send_signal(getattr(signal, f"SIG{name}"))
         assert running.stdout.read() == b"got\n"
-        assert running.wait(10) == 7
+        assert running.wait(PATIENCE) == 7
 
 
 _COUNTING = """
@@ -201,7 +202,7 @@ def test_command_run_exits_before_a_background_process_and_keeps_its_output(serv
     script = f"(read line < {folder / 'go'}; echo later) & echo now; exit 5"
     with subprocess.Popen([*RUN, "--socket", serve().path, *shell(script)], stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
-        assert running.wait(10) == 5
+        assert running.wait(PATIENCE) == 5
         assert running.stdout.readline() == b"now\n"
         (folder / "go").write_text("\n")
         assert running.stdout.read() == b"later\n"
@@ -214,7 +215,7 @@ def test_command_run_passes_a_broken_pipe_on(serve: Serve) -> None:
         assert running.stdout is not None
         running.stdout.read(10)
         running.stdout.close()
-        assert running.wait(10) == 128 + signal.SIGPIPE
+        assert running.wait(PATIENCE) == 128 + signal.SIGPIPE
     assert "SIGPIPE" in told(server)["title"]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tests.client.servers import Serve, answering, refusing, stored
+from tests.harness import PATIENCE
 from tests.outboxes import bodies, files, held
 
 from tocsin.cli import main
@@ -330,7 +331,7 @@ def test_json_lines_sends_a_line_at_once(serve: Serve) -> None:
             sender.stdin.flush()
             assert json.loads(sender.stdout.readline())["line"] == n + 1
         sender.stdin.close()
-        assert sender.wait(10) == 0
+        assert sender.wait(PATIENCE) == 0
 
 
 def test_json_lines_are_spooled_with_one_note_without_a_daemon(folder: Path, spool: Path, capsys: Capture) -> None:

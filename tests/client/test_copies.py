@@ -102,7 +102,7 @@ import multiprocessing, sys, tocsin
 
 class Strategy:
     def __init__(self):
-        self.client = tocsin.Client(sys.argv[1])
+        self.client = tocsin.Client(sys.argv[1], timeout=20)
 
     def run(self, number):
         print(self.client.send(f"child {number}").state)

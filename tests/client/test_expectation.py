@@ -25,7 +25,6 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The warnings of the client."""
     found: list[str] = []
     monkeypatch.setattr(notices, "write", found.append)
-    monkeypatch.setattr(notices, "_kinds", {})
     monkeypatch.setattr(expectation, "_beating", {})  # else this process would say goodbye at its end
     return found
 
@@ -125,10 +124,7 @@ def test_refused_beat_has_the_daemons_reason(serve: Serve) -> None:
     assert bot.reason == "no room"
 
 
-def test_process_that_is_not_watched_is_noted_once(
-    serve: Serve, notes: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(notices, "_written", set())
+def test_process_that_is_not_watched_is_noted_once(serve: Serve, notes: list[str]) -> None:
     path = serve(answering(lambda _: {"ok": True, "expectation": {"pid": None}})).path
     bot = tocsin.expect("bot", every=60, socket=path)
     assert [bot.beat(), bot.beat()] == [True, True]

@@ -18,11 +18,6 @@ from tocsin import Client, losses, notices
 from tocsin.losses import Losses
 
 
-@pytest.fixture(autouse=True)
-def fresh_notices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "_kinds", {})
-
-
 def no_daemon(folder: Path) -> Client:
     """A client without daemon and spool."""
     (folder / "file").touch()

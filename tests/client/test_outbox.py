@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.client.servers import Serve, answering, refusing, silent
+from tests.harness import PATIENCE
 from tests.outboxes import bodies, close_outboxes, delete_when_listed, files, held
 from tests.trading.odd_values import anything
 
@@ -474,11 +475,11 @@ def test_fork_while_another_thread_appends_leaves_the_child_free(spool: Path) ->
     def hold() -> None:
         with outbox_in(str(spool))._lock:
             held_by.set()
-            release.wait(10)
+            release.wait(PATIENCE)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held_by.wait(10)
+    held_by.wait(PATIENCE)
     pid = os.fork()
     if pid == 0:
         append(str(spool), b'[{"title":"child"}]', 10.0, synced=True)
@@ -495,7 +496,7 @@ def test_thread_that_cannot_wait_appends_to_another_file(spool: Path) -> None:
     with stuck._lock:
         thread = threading.Thread(target=lambda: append(str(spool), b'[{"title":"late"}]', 0.01, synced=True))
         thread.start()
-        thread.join(10)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     assert sorted(each["title"] for each in held(spool)) == ["before", "late"]
     assert len(files(spool)) == 2

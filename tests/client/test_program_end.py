@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.client.servers import Serve, Server, silent
+from tests.harness import PATIENCE
 from tests.outboxes import held
 
 import tocsin
@@ -25,7 +26,7 @@ _HEAD = """
 import logging, logging.config, os, sys, tocsin
 
 root = logging.getLogger()
-root.addHandler(tocsin.Handler(socket=sys.argv[1]))
+root.addHandler(tocsin.Handler(socket=sys.argv[1], timeout=20))
 """
 _REPEATED = """
 for number in range({repeats}):
@@ -141,12 +142,12 @@ import multiprocessing
 def work(number, handler=None):
     log = logging.getLogger("child")
     log.propagate = False
-    log.addHandler(handler or tocsin.Handler(socket=sys.argv[1]))
+    log.addHandler(handler or tocsin.Handler(socket=sys.argv[1], timeout=20))
     log.critical(f"last {number}")
 
 if __name__ == "__main__":
     context = multiprocessing.get_context(sys.argv[2])
-    handler = tocsin.Handler(socket=sys.argv[1])
+    handler = tocsin.Handler(socket=sys.argv[1], timeout=20)
     children = [context.Process(target=work, args=(number, handler if number % 2 else None)) for number in range(6)]
     for child in children:
         child.start()
@@ -239,7 +240,9 @@ def test_send_from_del_at_interpreter_shutdown_is_on_disk(name: str, spool: Path
 @pytest.mark.parametrize("answers", [True, False])
 def test_send_from_del_at_interpreter_shutdown_reaches_a_daemon(answers: bool, serve: Serve, spool: Path) -> None:
     server = serve() if answers else serve(silent)
-    done = python(_MORTAL.format(last=_LAST["send"]), env={"TOCSIN_SOCKET": server.path})
+    seconds = PATIENCE if answers else 0.25
+    script = f"{_MORTAL.format(last=_LAST['send'])}\ntocsin.client._process_wide.timeout = {seconds}"
+    done = python(script, env={"TOCSIN_SOCKET": server.path})
     assert (done.returncode, done.stderr) == (0, "")
     assert (titles(server) if answers else spooled_titles(spool)) == ["last"]
 

@@ -130,14 +130,14 @@ class Slowly:
         if name == "_json" and threading.current_thread() is sender:
             begun.set()
             threading.Timer(0.1, go_on.set).start()  # by then the fork has begun
-            go_on.wait(10)
+            go_on.wait(40)
 
 begun, go_on = threading.Event(), threading.Event()
 sys.meta_path.insert(0, Slowly())
 client = tocsin.Client(sys.argv[2], timeout=20)
 sender = threading.Thread(target=client.send, args=("thread",))
 sender.start()
-assert begun.wait(10)
+assert begun.wait(40)
 child = os.fork()
 if child == 0:
     os._exit(0 if client.send("child").state == "stored" else 1)
@@ -180,7 +180,7 @@ def test_signal_handler_may_send_through_the_client_that_it_interrupted(serve: S
         while (request := visit.hear()) is not None:
             if request["signal"]["title"] == "interrupted":
                 os.kill(parent[0], signal.SIGUSR1)
-                served.wait(10)
+                served.wait(40)
             visit.tell(stored(request))
             if request["signal"]["title"] == "handler":
                 served.set()
@@ -202,7 +202,7 @@ def test_program_with_default_sigpipe_survives_a_daemon_that_closes(serve: Serve
     script = """
 import signal, sys, tocsin
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-with tocsin.Client(sys.argv[1]) as client:
+with tocsin.Client(sys.argv[1], timeout=20) as client:
     print(*(client.send("BUY").state for _ in range(3)))
 """
     assert _python(script, serve(once).path) == "stored stored stored"
@@ -234,7 +234,10 @@ class Last:
 
 
 def test_default_client_leaves_nothing_open(serve: Serve) -> None:
-    script = "import os, sys, tocsin; os.environ['TOCSIN_SOCKET'] = sys.argv[1]; print(tocsin.send('BUY').state)"
+    patient = "tocsin.client._process_wide.timeout = 20"
+    script = (
+        f"import os, sys, tocsin; os.environ['TOCSIN_SOCKET'] = sys.argv[1]; {patient}; print(tocsin.send('BUY').state)"
+    )
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", script, serve().path],
         capture_output=True,

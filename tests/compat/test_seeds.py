@@ -17,7 +17,8 @@ from tests.compat.conftest import arrived
 from tests.harness import DaemonProcess, FakeProcess
 from tests.outboxes import bodies, files, held
 
-from tocsin import compat, notices
+from tocsin import compat
+from tocsin.compat import send as compat_send
 from tocsin.signals import PRIORITIES
 
 AFTER = """
@@ -165,7 +166,10 @@ def test_send_signal_to_discord_spools_and_returns_true(daemon: DaemonProcess, c
     arrived(channels, 1, "BUY SPOOLED1", "BUY SPOOLED2")
 
 
-def test_hung_daemon_does_not_block_the_loop(daemon: DaemonProcess, channels: FakeProcess) -> None:
+def test_hung_daemon_does_not_block_the_loop(
+    daemon: DaemonProcess, channels: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compat_send._client, "timeout", 0.25)
     symbols = [f"HUNG{n}" for n in range(12)]
 
     async def trade() -> tuple[list[bool], int]:
@@ -192,7 +196,6 @@ def test_hung_daemon_does_not_block_the_loop(daemon: DaemonProcess, channels: Fa
 def test_dropped_signal_returns_false_and_is_logged(
     no_daemon: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notices, "_kinds", {})  # an earlier test's notice of the same kind would hold this one back
     (no_daemon / "file").touch()
     monkeypatch.setenv("TOCSIN_SPOOL", str(no_daemon / "file" / "spool"))
     assert compat.send_signal_sync(SignalEntity()) is False

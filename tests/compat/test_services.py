@@ -18,6 +18,7 @@ from tests.harness import DaemonProcess, FakeProcess, until
 from tests.outboxes import bodies, files
 
 from tocsin import Client, compat
+from tocsin.compat import health
 from tocsin.compat.health import METRICS
 from tocsin.outbox_format import BLOCK
 
@@ -232,6 +233,7 @@ def test_metrics_without_an_answer_are_unknown(
         listener.bind(str(tmp_path / "s"))
         listener.listen()
         monkeypatch.setenv("TOCSIN_SOCKET", str(tmp_path / "s"))
+        monkeypatch.setattr(health, "TIMEOUT", 0.05)
         assert compat.get_metrics()["notifications_failed"] is None
         assert compat.get_health_status()["circuit_breaker_state"] == "unknown"
 

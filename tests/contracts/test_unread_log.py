@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.harness import DaemonProcess, file, route, until
+from tests.harness import PATIENCE, DaemonProcess, file, route, until
 
 import tocsin
 
@@ -40,7 +40,7 @@ def test_daemon_with_full_log_pipe_serves_and_exits(tmp_path: Path, reads_in_the
             lines = daemon.process.stderr.read().decode().splitlines()
             assert any(" warning log-lines-dropped lines=" in line for line in lines)
             assert " info stopped " in lines[-1]
-        assert daemon.process.wait(20) == 0
+        assert daemon.process.wait(PATIENCE) == 0
 
 
 def test_daemon_on_stopped_terminal_serves_and_exits(tmp_path: Path) -> None:

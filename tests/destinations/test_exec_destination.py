@@ -190,7 +190,7 @@ async def test_cancelled_command_is_killed(tmp_path: Path) -> None:
 
 async def until_gone(pid: int) -> None:
     """Wait until a process has ended; one that its parent has not waited for yet counts."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while _is_alive(pid):  # noqa: ASYNC110 - it is no child of this process
             await trio.sleep(0.01)
 

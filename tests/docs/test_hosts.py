@@ -14,7 +14,7 @@ import pytest
 from tests.docs.blocks import Shell, blocks, steps
 from tests.docs.test_backup import on_the_path, typed
 from tests.harness import DaemonProcess, FakeProcess, discord, need, route, until
-from tests.shared.conftest import RedisServer, free_port
+from tests.shared.conftest import RedisServer
 
 PAGE = "how-to/hosts.md"
 
@@ -64,7 +64,7 @@ def test_hosts_page_sets_up_an_engine_and_a_user_that_are_enough(
 
 
 def test_hosts_page_makes_certificates_by_which_the_engine_is_known(
-    tmp_path: Path, fake: FakeProcess, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fake: FakeProcess, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need("openssl")
     monkeypatch.setenv("REDISCLI_AUTH", "ADMINPASSWORD")
@@ -72,7 +72,6 @@ def test_hosts_page_makes_certificates_by_which_the_engine_is_known(
     (settings,) = [block.text for block in blocks(PAGE) if block.language == "conf"]
     with Shell(tmp_path, {"PATH": os.environ["PATH"]}) as shell:
         typed(shell, making, None)
-    port = free_port()
     lines = settings.replace("6380", str(port)).replace("0.0.0.0", "127.0.0.1").splitlines()
     whole = [re.sub(r"\S+\.(pem|key)$", lambda name: str(tmp_path / name[0]), line) for line in lines]
     config = discord("d", fake.webhooks[0]["url"]) + route("d")

@@ -27,13 +27,6 @@ DOWN = {"retry": '{ first = "1h", most = "1h" }', "breaker": '{ failures = 3, re
 UP = {"retry": '{ first = "1h", most = "1h" }', "breaker": '{ failures = 3, rest = "100ms", most = "100ms" }'}
 
 
-@pytest.fixture
-def nowhere() -> str:
-    """A webhook at an address without a listener."""
-    with FakeProcess("--limits", "none") as gone:
-        return gone.webhooks[0]["url"]
-
-
 def signals(count: int, priorities: tuple[str, ...] = PRIORITIES) -> Iterator[list[Signal]]:
     """Make `count` signals, in hundreds."""
     for start in range(0, count, HUNDRED):

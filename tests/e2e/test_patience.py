@@ -27,9 +27,9 @@ def theirs(copies: list[Copy]) -> list[Copy]:
     return split_alarms(copies)[1]
 
 
-def test_fallback_delivers_signals_after_patience_while_discord_refuses_connections(tmp_path: Path) -> None:
-    with FakeProcess("--limits", "none") as fake:
-        port, config = fake.port, configured(fake)
+def test_fallback_delivers_signals_after_patience_while_discord_refuses_connections(tmp_path: Path, port: int) -> None:
+    with FakeProcess("--limits", "none", "--port", str(port)) as fake:
+        config = configured(fake)
     with DaemonProcess(tmp_path, config).start() as daemon:
         first = time.monotonic()
         ids = {priority: daemon.client.send(priority, priority=priority).id for priority in PRIORITIES}
@@ -75,8 +75,8 @@ def test_signal_whose_request_got_no_answer_is_marked_at_the_fallback(tmp_path: 
     assert (copy.id, copy.marked) == (doubtful, True)
 
 
-def test_patience_continues_after_kill(tmp_path: Path) -> None:
-    with FakeProcess("--limits", "none") as fake:
+def test_patience_continues_after_kill(tmp_path: Path, port: int) -> None:
+    with FakeProcess("--limits", "none", "--port", str(port)) as fake:
         config = configured(fake, patience='{ urgent = "1h" }')
     with DaemonProcess(tmp_path, config).start() as daemon:
         id_ = daemon.client.send("urgent", priority="urgent").id
@@ -90,9 +90,9 @@ def test_patience_continues_after_kill(tmp_path: Path) -> None:
         assert delivery(daemon, id_)["state"] == "rerouted"
 
 
-def test_probe_ends_outage_after_queue_was_rerouted(tmp_path: Path) -> None:
-    with FakeProcess("--limits", "none") as fake:
-        port, config = fake.port, configured(fake)
+def test_probe_ends_outage_after_queue_was_rerouted(tmp_path: Path, port: int) -> None:
+    with FakeProcess("--limits", "none", "--port", str(port)) as fake:
+        config = configured(fake)
     with DaemonProcess(tmp_path, config).start() as daemon:
         assert all_delivered(daemon, [daemon.client.send("urgent", priority="urgent").id])
         with FakeProcess("--limits", "none", "--port", str(port)) as back:

@@ -18,9 +18,9 @@ def titles(fake: FakeProcess, number: int) -> list[str]:
     return [copy.title for copy in arrived(fake, fake.webhooks[number]["id"])]
 
 
-def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_ends(tmp_path: Path) -> None:
-    with FakeProcess("--limits", "none") as fake:
-        port, options = fake.port, {"retry": RETRY, "breaker": BREAKER}
+def test_missed_signals_are_reported_and_the_alarm_is_cleared_when_the_outage_ends(tmp_path: Path, port: int) -> None:
+    with FakeProcess("--limits", "none", "--port", str(port)) as fake:
+        options = {"retry": RETRY, "breaker": BREAKER}
         config = discord("d", fake.webhooks[0]["url"], **options) + file() + route("d") + '[alarms]\nbreaker = "1s"\n'
     with DaemonProcess(tmp_path, config).start() as daemon:
         missed = [daemon.client.send(f"BUY {n}", priority="urgent", expires=1).id for n in range(2)]

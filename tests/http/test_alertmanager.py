@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,12 +205,9 @@ def _alertmanager() -> str:
     return program
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def test_alertmanager_itself_reaches_discord(running: DaemonProcess, discord_fake: FakeProcess, tmp_path: Path) -> None:
+def test_alertmanager_itself_reaches_discord(
+    running: DaemonProcess, discord_fake: FakeProcess, tmp_path: Path, port: int
+) -> None:
     receiver = {"url": f"{base_url(running)}/alertmanager", "send_resolved": True}
     receiver["http_config"] = {"authorization": {"credentials": TOKEN}}
     config = {
@@ -219,7 +215,6 @@ def test_alertmanager_itself_reaches_discord(running: DaemonProcess, discord_fak
         "receivers": [{"name": "tocsin", "webhook_configs": [receiver]}],
     }
     (tmp_path / "alertmanager.yml").write_bytes(msgspec.yaml.encode(config))
-    port = _free_port()
     command = [
         _alertmanager(),
         f"--config.file={tmp_path / 'alertmanager.yml'}",

@@ -75,9 +75,10 @@ def test_client_alone_sends_by_command_import_and_logging(binaries: Path, tmp_pa
     script = """
 import logging, sys, tocsin
 assert not {"msgspec", "trio", "httpx", "logging.handlers"} & set(sys.modules)
+tocsin.client._process_wide.timeout = 20
 print(tocsin.send("by import").state)
 log = logging.getLogger()
-log.addHandler(tocsin.Handler())
+log.addHandler(tocsin.Handler(timeout=20))
 log.warning("by logging")
 """
     with DaemonProcess(tmp_path, file() + route("local-file")) as daemon:

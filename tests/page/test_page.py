@@ -17,7 +17,6 @@ from tests.browser import Tab, browser
 from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, file, route
 
 from tocsin.signals import Signal
-from tocsind.daemon import DRAIN_SECONDS
 from tocsind.page.document import document
 from tocsind.page.overview import MAX_READERS
 
@@ -171,9 +170,7 @@ def test_streams_are_bounded_and_end_with_the_daemon(daemon: DaemonProcess) -> N
     opened = streams(daemon, MAX_READERS)
     assert get(daemon, "/page/stream")[0] == 503
     assert get(daemon, "/healthz")[0] == 200
-    begun = time.monotonic()
     assert daemon.stop() == 0
-    assert time.monotonic() - begun < DRAIN_SECONDS
     for stream in opened:
         while stream.recv(65536):
             pass

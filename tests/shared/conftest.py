@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from tests.harness import need, until
+from tests.harness import need, reserved_port, until
 
 from tocsind.config.shared import EngineAddress
 from tocsind.shared.engine import Engine, EngineAway
@@ -22,12 +21,6 @@ from tocsind.shared.redis_engine import RedisEngine
 from tocsind.testing.engine import MemoryEngine
 
 PROGRAM = os.environ.get("TOCSIN_TEST_ENGINE", "redis-server")  # or valkey-server
-
-
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 class RedisServer:
@@ -52,15 +45,18 @@ class RedisServer:
         until(lambda: self.command("PING") == "PONG")
         return self
 
+    def listen(self) -> int:
+        """The TCP port at which it listens from now on, beside its Unix socket."""
+        port = int(self.command("CONFIG", "GET", "port").split()[1])
+        while not port:
+            with reserved_port() as free:
+                port = free if self.command("CONFIG", "SET", "port", str(free)) == "OK" else 0
+        return port
+
     def replica(self, folder: Path) -> RedisServer:
         """Another server, which has all that this one has and follows it."""
         self.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
-        port = self.command("CONFIG", "GET", "port").split()[1]
-        while port == "0":
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = str(free.getsockname()[1])
-            if self.command("CONFIG", "SET", "port", port) != "OK":
-                port = "0"
+        port = self.listen()
         folder.mkdir()
         found = RedisServer(folder, *self.options, "--replicaof", f"127.0.0.1 {port}").start()
         until(lambda: "master_link_status:up" in found.command("INFO", "replication"))

@@ -17,8 +17,8 @@ import redis
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.harness import until
-from tests.shared.conftest import PROGRAM, RedisServer, free_port
+from tests.harness import reserved_port, until
+from tests.shared.conftest import PROGRAM, RedisServer
 
 from tocsind.config.shared import EngineAddress
 from tocsind.secret import Secret
@@ -149,18 +149,13 @@ async def test_a_subscription_begins_again_after_the_end_of_the_engine(redis_ser
     await client.aclose()
 
 
-def listening(server: RedisServer) -> int:
-    """The TCP port at which a server listens from now on, beside its Unix socket."""
-    while (port := free_port()) and server.command("CONFIG", "SET", "port", str(port)) != "OK":
-        pass
-    return port
-
-
 @pytest.fixture
-def sentinel(redis_server: RedisServer, second_server: RedisServer, tmp_path: Path) -> Iterator[EngineAddress]:
+def sentinel(
+    redis_server: RedisServer, second_server: RedisServer, tmp_path: Path, port: int
+) -> Iterator[EngineAddress]:
     """A primary, a replica of it, and a sentinel that makes the replica the primary when it has gone."""
-    primary, port = listening(redis_server), free_port()
-    listening(second_server)
+    primary = redis_server.listen()
+    second_server.listen()
     redis_server.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
     second_server.command("REPLICAOF", "127.0.0.1", str(primary))
     until(lambda: "master_link_status:up" in second_server.command("INFO", "replication"))
@@ -177,14 +172,15 @@ def sentinel(redis_server: RedisServer, second_server: RedisServer, tmp_path: Pa
 
     try:
         until(knows_the_replica)
-        yield EngineAddress(service="tocsin", sentinels=(("127.0.0.1", free_port()), ("127.0.0.1", port)))
+        with reserved_port() as silent:
+            yield EngineAddress(service="tocsin", sentinels=(("127.0.0.1", silent), ("127.0.0.1", port)))
     finally:
         process.kill()
         process.wait()
 
 
-async def test_sentinels_that_do_not_answer_are_named_without_settings() -> None:
-    client = Client(EngineAddress(service="tocsin", sentinels=(("127.0.0.1", free_port()),), password=Secret("p")))
+async def test_sentinels_that_do_not_answer_are_named_without_settings(port: int) -> None:
+    client = Client(EngineAddress(service="tocsin", sentinels=(("127.0.0.1", port),), password=Secret("p")))
     with pytest.raises(EngineAway) as away:
         await client.run(set_key)
     assert re.fullmatch(r"redis\+sentinel://127.0.0.1:\d+/tocsin: no sentinel that answers .*", str(away.value))

@@ -29,7 +29,7 @@ async def test_spool_problem_is_cleared_before_spool_imported_is_emitted(tmp_pat
         await spool.first_pass_done.wait()
         fixture.core.config.current = config(reserve=0)
         await spool.catch_up()
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await taken.wait()
         nursery.cancel_scope.cancel()
     assert [each for each in seen if each[0] in {SpoolProblem, SpoolRecovered, SpoolImported}] == [

@@ -19,7 +19,6 @@ AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a fil
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is said, as it is said for the first time."""
     texts: list[str] = []
-    monkeypatch.setattr(notices, "_written", set())
     monkeypatch.setattr(notices, "write", texts.append)
     return texts
 
