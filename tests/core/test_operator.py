@@ -26,7 +26,7 @@ async def test_retry_requeues_dead_deliveries_and_rewinds_the_lanes(tmp_path: Pa
         assert fixture.lanes["c"].rewound == 1
         assert await fixture.core.operator.retry(id_) == 0
         assert fixture.lanes["c"].rewound == 1
-        assert await fixture.core.operator.replaced_by(id_) == "it is queued"
+        assert await fixture.core.operator.replaced_by(id_, "retry") == "it is queued"
 
 
 async def test_retry_of_a_signal_without_route_uses_the_routes_in_force(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ async def test_retry_of_a_signal_without_route_uses_the_routes_in_force(tmp_path
         one, two, three = [await fixture.accept() for _ in range(3)]
         assert await fixture.core.operator.retry(one) == 0
         why = "it is dead: no route of the configuration takes this signal"
-        assert await fixture.core.operator.replaced_by(one) == why
+        assert await fixture.core.operator.replaced_by(one, "retry") == why
         fixture.core.config.current = config()
         assert await fixture.core.operator.retry(one) == 1
         assert await fixture.states(one) == {"unrouted": "rerouted", "a": "queued"}

@@ -44,7 +44,7 @@ async def test_digest_replaces_oldest_of_backlog_and_rest_is_sent_one_by_one(tmp
         (urgent,) = await here.accept("urgent", priority="urgent", to="a")  # it takes the others along
         assert await here.core.waiters.wait_settled(urgent, PATIENCE) == "delivered"
         assert await here.core.waiters.wait_settled(low[0], PATIENCE) == "delivered"
-        digest = await here.core.operator.replaced_by(low[0])
+        digest = await here.core.operator.replaced_by(low[0], "drop")
         assert digest is not None
         assert digested.id in digest
     lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]

@@ -8,7 +8,7 @@ import msgspec
 from tests.journal.factories import NOW, put
 
 from tocsin.signals import Signal
-from tocsind.journal import epochs, loss_reports, queries, shared, shared_arrivals, shared_view
+from tocsind.journal import epochs, loss_reports, queries, shared, shared_arrivals, shared_news, shared_view
 from tocsind.journal.shared import Ended, Here
 from tocsind.journal.shared_arrivals import Arriving
 from tocsind.journal.shared_view import MAX_REASON, MAX_TRIES, Try, Waiting
@@ -74,7 +74,7 @@ def test_why_has_attempts_of_another_host_and_what_came_between(database: sqlite
     tried = Try(1, NOW + 1, NOW + 2, "delivered", None)
     note = shared_view.in_doubt("vm-3")
     end = Ended(f"vm-1/{id_}/a", "vm-1", "sent", None, "42", "vm-2", [tried], doubt=True, note=note)
-    (settled,) = shared.settle(database, [end], {end.id: "sent by vm-2"}, NOW + 3)
+    (settled,) = shared_news.settle(database, [end], {end.id: "sent by vm-2"}, NOW + 3)
     assert settled.signal == id_
     delivery = told(database, id_)
     assert delivery["shared"] == {
@@ -144,7 +144,7 @@ def test_origins_are_those_of_other_hosts(database: sqlite3.Connection) -> None:
 def test_a_death_at_another_host_is_reported_there_alone(database: sqlite3.Connection) -> None:
     id_, _ = handed_over(database)
     end = Ended(f"vm-1/{id_}/a", "vm-1", "dead", "400", None, "vm-2")
-    (settled,) = shared.settle(database, [end], {end.id: "dead by vm-2: 400"}, NOW)
+    (settled,) = shared_news.settle(database, [end], {end.id: "dead by vm-2: 400"}, NOW)
     assert (settled.state, settled.sender, settled.reason) == ("dead", "vm-2", "dead by vm-2: 400")
     assert loss_reports.unseen(database) == []
 

@@ -460,3 +460,13 @@ def sizes(server: RedisServer) -> dict[str, str]:
         kind = server.command("TYPE", key)
         found[key.rpartition(":")[2]] = server.command(counts[kind], key) if kind in counts else "1"
     return found
+
+
+async def test_an_end_without_arrival_does_not_replace_the_news_of_an_arrival(engine: Engine) -> None:
+    token = await holder(engine)
+    expired, sent = (Done(f"{A}/1", A, result, result == b"sent") for result in (b"expired", b"sent"))
+    for ends in ([sent, expired], [expired, sent]):
+        for end in ends:
+            await engine.settle(T, token, Settled(done=[end]))
+        assert [each.result for each in await news(engine)] == [b"sent"]
+        await engine.forget(T, A, [f"{A}/1"])

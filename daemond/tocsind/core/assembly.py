@@ -55,10 +55,8 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
 ) -> Core:
     """The core on an open journal in the state folder `folder`."""
     active, waiters, wakeups = ActiveConfig(config), Waiters(journal), Wakeups()
-    silences = Silences(journal, waiters, clock, emit)
     quiet = Quiet(active, clock)
     hosts = Hosts()
-    admission = Admission(active, clock, silences.matching, quiet, hosts)
     disk_guard = DiskGuard(journal, active, folder, emit)
     attachments = Attachments(folder, Path(paths.spool_folder(str(folder))))
     store = make_store(
@@ -72,7 +70,9 @@ def assemble(  # noqa: PLR0917 - called by `components` and by tests
         emit=emit,
         jitter=jitter,
     )
-    operator = Operator(journal, admission, waiters=waiters, wakeups=wakeups, clock=clock, emit=emit)
+    silences = Silences(journal, store.withdrawn, waiters, clock, emit)
+    admission = Admission(active, clock, silences.matching, quiet, hosts)
+    operator = Operator(journal, admission, store.withdrawn, waiters=waiters, wakeups=wakeups, clock=clock, emit=emit)
     timekeeper = Timekeeper(
         journal, active, quiet, store=store, operator=operator, waiters=waiters, wakeups=wakeups, clock=clock, emit=emit
     )

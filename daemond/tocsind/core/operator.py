@@ -13,6 +13,7 @@ from tocsind.events import AcknowledgedBy, DroppedByOperator, Emit, OrphansReque
 from tocsind.journal import Acknowledged, Journal, acknowledgements, digests, elsewhere, maintenance, queries, queue
 
 from .admission import Admission, Peer
+from .settle import Withdrawn
 from .waiters import Waiters
 from .wakeups import Wakeups
 
@@ -21,10 +22,19 @@ class Operator:
     """The request handlers call it for `retry` and `drop`, the supervisor after each change of the configuration."""
 
     def __init__(
-        self, journal: Journal, admission: Admission, *, waiters: Waiters, wakeups: Wakeups, clock: Clock, emit: Emit
+        self,
+        journal: Journal,
+        admission: Admission,
+        withdrawn: Withdrawn,
+        *,
+        waiters: Waiters,
+        wakeups: Wakeups,
+        clock: Clock,
+        emit: Emit,
     ) -> None:
         self._journal = journal
         self._admission = admission
+        self._withdrawn = withdrawn
         self._waiters = waiters
         self._wakeups = wakeups
         self._clock = clock
@@ -49,8 +59,10 @@ class Operator:
         return await self._on_requeued(requeued)
 
     async def drop(self, id_: str) -> int:
-        """Settle the queued deliveries of one signal as dropped; how many."""
-        dropped = await self._journal.run(maintenance.drop, id_, self._clock.steady(), self.host)
+        """Settle the waiting deliveries of one signal as dropped, but for those that are in flight; how many."""
+        found = await self._journal.run(maintenance.droppable, id_, self.host)
+        async with self._withdrawn(found) as free:
+            dropped = await self._journal.run(maintenance.drop, id_, self._clock.steady(), self.host, free)
         if dropped:
             self._emit(DroppedByOperator(id_, dropped))
             self._waiters.release_all()
@@ -69,13 +81,16 @@ class Operator:
         """The other hosts that accepted a signal (by its id) or signals of a key, and so decide about it."""
         return await self._journal.run(elsewhere.accepted_by, name, self.host)
 
-    async def replaced_by(self, id_: str) -> str:
-        """Why `retry` or `drop` found no delivery of a signal: the digest that replaced it, or its state."""
+    async def replaced_by(self, id_: str, verb: str) -> str:
+        """Why `retry` or `drop` (`verb`) changed no delivery of a signal: the digest that replaced it, or its state."""
         digest = await self._journal.run(digests.replaced_by, id_)
         if digest is not None:
             return digest
         why = f": {queue.NO_ROUTE}" if await self._journal.run(maintenance.orphaned, id_) else ""
-        return f"it is {await self._journal.run(queries.states, id_)}{why}"
+        state = await self._journal.run(queries.states, id_)
+        if verb == "drop" and state == "queued":
+            why = ": a request with it may be in flight"
+        return f"it is {state}{why}"
 
     async def requeue_orphans(self) -> None:
         """Move queued deliveries whose destination the configuration no longer names to where the routes lead now."""

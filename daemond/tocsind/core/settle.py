@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 
 from tocsin.signals import Signal
@@ -59,6 +60,8 @@ from .quiet import Quiet
 from .saved_state import SavedState
 from .waiters import Waiters
 from .wakeups import Wakeups
+
+Withdrawn = Callable[[Mapping[int, str]], AbstractAsyncContextManager[Collection[int]]]  # `JournalStore.withdrawn`
 
 
 class JournalStore(SavedState):
@@ -331,15 +334,27 @@ class JournalStore(SavedState):
 
     # --- housekeeping ---------------------------------------------------------------------------------------------------
 
+    def withdrawn(self, deliveries: Mapping[int, str]) -> AbstractAsyncContextManager[Collection[int]]:
+        """Before waiting deliveries (destination by number) end without an attempt: for the length of the block, those of them that may.
+        None of these is in flight, and none leaves before the end of the block unless this host's own lane claims it.
+        """
+        return nullcontext(deliveries)
+
     async def expire(self) -> float | None:
         """Settle the deliveries whose deadline has passed; the next deadline, in seconds of the steady clock."""
-        while expired := await self._retry_while_full(
-            lambda: self._journal.run(maintenance.expire, self._clock.steady())
-        ):
-            for each in expired:
-                self._emit(Expired(each.id, each.destination))
-                self._waiters.release(each.id)
+        while await self._expire():
+            pass
         return await self._journal.run(maintenance.next_deadline)
+
+    async def _expire(self, among: Collection[int] | None = None) -> int:
+        """Settle a chunk; how many."""
+        expired = await self._retry_while_full(
+            lambda: self._journal.run(maintenance.expire, self._clock.steady(), among)
+        )
+        for each in expired:
+            self._emit(Expired(each.id, each.destination))
+            self._waiters.release(each.id)
+        return len(expired)
 
     async def delete_old(self) -> None:
         """Delete what has been settled for longer than `[daemon] ledger`."""

@@ -7,7 +7,7 @@ A task settles what waited when a silence began. A start repeats that for all si
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import trio
 
@@ -23,6 +23,7 @@ from tocsind.policy.delivery import Priority
 from tocsind.policy.silence import Pair, Silence
 
 from .admission import Peer
+from .settle import Withdrawn
 from .waiters import Waiters
 
 CHUNK = 500  # waiting deliveries that one job reads
@@ -40,8 +41,9 @@ class SilenceRefused(Exception):  # noqa: N818 - an answer, not a fault
 class Silences:
     """Answers which silence applies to a signal, and changes them for operators."""
 
-    def __init__(self, journal: Journal, waiters: Waiters, clock: Clock, emit: Emit) -> None:
+    def __init__(self, journal: Journal, withdrawn: Withdrawn, waiters: Waiters, clock: Clock, emit: Emit) -> None:
         self._journal = journal
+        self._withdrawn = withdrawn
         self._waiters = waiters
         self._clock = clock
         self._emit = emit
@@ -99,21 +101,28 @@ class Silences:
             found := await self._journal.run(feed, waiting.destination, waiting.priority, after, CHUNK)
         ):
             now = self._clock.steady()
-            matching = [
-                each.number
+            matching = {
+                each.number: each.destination
                 for each in found
                 if law.matches(silence, each.signal, each.priority, each.signal.source, now)
-            ]
+            }
             try:
-                settled = await self._journal.run(jobs.settle, silence, matching, now) if matching else []
+                await self._settle(silence, matching)
             except StorageFull:
                 await trio.sleep(RETRY_SECONDS)
                 continue
-            for id_, is_first in settled:
-                if is_first:
-                    self._emit(Silenced(id_, silence.id))
-                self._waiters.release(id_)
             after = found[-1].number
+
+    async def _settle(self, silence: Silence, matching: Mapping[int, str]) -> None:
+        """Settle these deliveries (destination by number), but for those that are in flight."""
+        if not matching:
+            return
+        async with self._withdrawn(matching) as free:
+            settled = await self._journal.run(jobs.settle, silence, list(free), self._clock.steady())
+        for id_, is_first in settled:
+            if is_first:
+                self._emit(Silenced(id_, silence.id))
+            self._waiters.release(id_)
 
     async def end(self, id_: str, peer: Peer) -> Silence:
         """End a silence early; what it was at its end. Raises SilenceRefused, StorageFull."""

@@ -292,7 +292,9 @@ class Handlers:
         """The reply to a change of a signal's deliveries; with a note when there were none. Raises Refusal for those of another host."""
         if not deliveries:
             await self._must_be_own(id_, verb)
-        return {"deliveries": deliveries} | ({} if deliveries else {"note": await self._operator.replaced_by(id_)})
+        return {"deliveries": deliveries} | (
+            {} if deliveries else {"note": await self._operator.replaced_by(id_, verb)}
+        )
 
     async def _must_be_own(self, name: str, verb: str) -> None:
         if hosts := await self._operator.accepted_by(name):

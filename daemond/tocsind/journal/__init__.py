@@ -25,11 +25,11 @@ pays for one. It answers a job only after the commit.
     acknowledgements a job: acknowledge; what ends repetitions, within the jobs above
     maintenance      jobs: expire, retry, drop, delete_old
     epochs           jobs: account, offer_again, feed_own, doubt: what the hosts' engine may have forgotten
-    shared           jobs: leaving, handed_over, begun, ended, told, settle, ...: what several hosts send together
+    shared           jobs: leaving, handed_over, begun, ended, told, ...: what several hosts send together
     shared_arrivals  job take_in: what other hosts handed over
     shared_news      jobs: under_way, record: news that has to wait, and what follows it
     leftovers        jobs: left, give_back, feed, ...: deliveries that the engine has of destinations that are no longer shared
-    withdrawals      jobs: waiting, take_back_later: deliveries that go to a fallback instead of to other hosts
+    withdrawals      jobs: waiting, overdue, own, taken_back, ...: deliveries that go to a fallback, or end here, instead of at other hosts
     stories          jobs: story, adopt: live messages that go on at another host
     shared_view      jobs: waiting, note_loss; what `why` tells of that, within the jobs above
     rerouting        jobs: divert, reroute, return_to_origin: to fallbacks and back

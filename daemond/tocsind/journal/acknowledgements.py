@@ -16,6 +16,7 @@ from .records import Acknowledged
 
 ACKNOWLEDGED = "acknowledged before it was posted again"
 STORY_ENDED = "its story ended before it was posted again"
+REPETITION_ENDED = (ACKNOWLEDGED, STORY_ENDED)
 
 
 def acknowledge(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from math import inf
 
 from tocsind.policy.delivery import State
 
@@ -16,33 +18,41 @@ from .records import Reroute
 CHUNK = 500  # deliveries per job: a transaction stays short, and other jobs run between two
 SHRINK_PAGES = 512  # pages per job: 2 MiB
 EXPIRED_REASON = "its time passed before it could be sent"
+EXPIRED_IN_DOUBT = "its time passed; an earlier attempt may have posted it"
 DROPPED_REASON = "dropped by hand"
 
 
-def next_deadline(connection: sqlite3.Connection) -> float | None:
-    """The earliest deadline of all waiting deliveries."""
+def next_deadline(connection: sqlite3.Connection, after: float = -inf) -> float | None:
+    """The earliest deadline of all waiting deliveries that comes after this instant."""
     row = connection.execute(
-        "SELECT min(deadline) FROM deliveries WHERE state IN ('queued', 'held') AND deadline IS NOT NULL"
+        "SELECT min(deadline) FROM deliveries WHERE state IN ('queued', 'held') AND deadline IS NOT NULL AND deadline > ?",
+        (after,),
     ).fetchone()
     earliest: float | None = row[0]
     return earliest
 
 
-def expire(connection: sqlite3.Connection, now: float) -> list[Reroute]:
-    """Settle deliveries whose deadline passed."""
+def expire(connection: sqlite3.Connection, now: float, among: Collection[int] | None = None) -> list[Reroute]:
+    """Settle deliveries whose deadline passed; `among`: only these numbers."""
+    only = "" if among is None else " AND d.number IN (SELECT value FROM json_each(?))"
     rows = connection.execute(
-        "SELECT d.number, s.id, d.destination FROM deliveries d JOIN signals s ON s.number = d.signal"
-        " WHERE d.state IN ('queued', 'held') AND d.deadline IS NOT NULL AND d.deadline <= ? LIMIT ?",
-        (now, CHUNK),
+        "SELECT d.number, s.id, d.destination, d.doubt FROM deliveries d JOIN signals s ON s.number = d.signal"  # noqa: S608 - constant text
+        f" WHERE d.state IN ('queued', 'held') AND d.deadline IS NOT NULL AND d.deadline <= ?{only} LIMIT ?",
+        (now, *(() if among is None else (json.dumps(list(among)),)), CHUNK),
     ).fetchall()
-    for number, _, _ in rows:
-        close(connection, number, State.EXPIRED, EXPIRED_REASON, now)
+    for number, _, _, doubt in rows:
+        close(connection, number, State.EXPIRED, expired_reason(doubt=doubt), now)
     # the digest of quiet hours names what expired in them
     connection.executemany(
         "DELETE FROM unseen WHERE delivery = ?1 AND (SELECT quiet_until FROM deliveries WHERE number = ?1) IS NOT NULL",
-        [(number,) for number, _, _ in rows],
+        [(number,) for number, *_ in rows],
     )
-    return [Reroute(id_, destination) for _, id_, destination in rows]
+    return [Reroute(id_, destination) for _, id_, destination, _ in rows]
+
+
+def expired_reason(*, doubt: bool) -> str:
+    """Why a delivery expired; with `doubt` it may have arrived all the same."""
+    return EXPIRED_IN_DOUBT if doubt else EXPIRED_REASON
 
 
 def close(connection: sqlite3.Connection, number: int, state: State, reason: str, now: float) -> None:
@@ -53,13 +63,27 @@ def close(connection: sqlite3.Connection, number: int, state: State, reason: str
     )
 
 
-def drop(connection: sqlite3.Connection, id_: str, now: float, host: str | None = None) -> int:
-    """Settle the waiting and dead deliveries of one signal as dropped, but for those that another host than `host` accepted."""
+_DROPPABLE = (
+    f"signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'held', 'dead') AND NOT {IS_FOREIGN}"  # noqa: S608 - constant text
+)
+
+
+def droppable(connection: sqlite3.Connection, id_: str, host: str | None = None) -> dict[int, str]:
+    """The deliveries that `drop` settles, unless a request for one is in flight: destination by number."""
+    rows = connection.execute(f"SELECT number, destination FROM deliveries WHERE {_DROPPABLE}", (id_, host))  # noqa: S608 - constant text
+    return dict(rows.fetchall())
+
+
+def drop(
+    connection: sqlite3.Connection, id_: str, now: float, host: str | None = None, among: Collection[int] | None = None
+) -> int:
+    """Settle the waiting and dead deliveries of one signal as dropped, but for those that another host than `host` accepted. `among`: only
+    these numbers.
+    """
+    only = "" if among is None else " AND number IN (SELECT value FROM json_each(?))"
     return connection.execute(
-        "UPDATE deliveries SET state = 'dropped', reason = ?, since = ?"  # noqa: S608 - constant text
-        " WHERE signal = (SELECT number FROM signals WHERE id = ?) AND state IN ('queued', 'held', 'dead')"
-        f" AND NOT {IS_FOREIGN}",
-        (DROPPED_REASON, now, id_, host),
+        f"UPDATE deliveries SET state = 'dropped', reason = ?, since = ? WHERE {_DROPPABLE}{only}",  # noqa: S608 - constant text
+        (DROPPED_REASON, now, id_, host, *(() if among is None else (json.dumps(list(among)),))),
     ).rowcount
 
 

@@ -1,10 +1,10 @@
-"""Jobs for deliveries that several hosts share: which the engine has, which another host accepted, and how they ended.
+"""Jobs for deliveries that several hosts share: which the engine has, which another host accepted, and how they ended here.
 
 The table `shared` has a row for each delivery that the engine may know. Its `stage`:
 
     begun      this host began an attempt before it handed the delivery over
     waits      the engine has it
-    withdrawn  this host has taken it back for its fallback, and the engine does not know
+    withdrawn  this host has taken it back, and the engine does not know
     told       it ended, and the engine knows; or the engine does not have it any more
     returned   it came from another host, and this one no longer sends for that destination
 
@@ -64,18 +64,6 @@ class Ended(msgspec.Struct, frozen=True):
     doubt: bool = False
     note: str | None = None
     covered: bool = False  # a fallback of the host where it ended has told it
-
-
-class Settled(msgspec.Struct, frozen=True):
-    """A delivery of this host that ended at another one."""
-
-    signal: str
-    destination: str
-    state: str
-    attempts: int
-    age: float
-    sender: str
-    reason: str
 
 
 def leaving(
@@ -176,33 +164,6 @@ def told(connection: sqlite3.Connection, ids: Collection[str]) -> None:
     connection.execute(
         "UPDATE shared SET stage = 'told' WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),)
     )
-
-
-def settle(
-    connection: sqlite3.Connection, news: Sequence[Ended], reasons: Mapping[str, str], now: float
-) -> list[Settled]:
-    """Record how deliveries of this host ended at another one. `reasons` by id. Returns those that were still open here."""
-    found = []
-    for each in news:
-        row = connection.execute(
-            "UPDATE deliveries SET state = ?, since = ?, reason = ?, message = ?, doubt = doubt OR ?"
-            " WHERE state IN ('queued', 'held') AND number = (SELECT delivery FROM shared WHERE id = ?)"
-            " RETURNING signal, destination, attempts",
-            (each.state, now, reasons[each.id], each.message, each.doubt, each.id),
-        ).fetchall()
-        if row:
-            shared_view.record(connection, each.id, each.sender, each.tries, each.note)
-        for signal, destination, attempts in row:
-            (id_, age) = connection.execute(
-                "SELECT id, ? - (accepted + skew) FROM signals WHERE number = ?", (now, signal)
-            ).fetchone()
-            found.append(Settled(id_, destination, each.state, attempts, age, each.sender, reasons[each.id]))
-    connection.executemany(  # the host where they ended reports them to people
-        "DELETE FROM unseen WHERE delivery = (SELECT delivery FROM shared WHERE id = ?)",
-        [(each.id,) for each in news if each.sender != each.origin],
-    )
-    told(connection, [each.id for each in news])
-    return found
 
 
 def unclaim(

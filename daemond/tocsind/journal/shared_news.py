@@ -1,4 +1,4 @@
-"""Jobs for news: how deliveries of this host ended at other hosts (`shared`)."""
+"""Jobs for news: how deliveries of this host ended at other hosts (`shared`), also of those that had ended here (`policy.late_news`)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,28 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from tocsind.policy.delivery import Priority
+from tocsind.policy.delivery import Priority, State
+from tocsind.policy.late_news import Step, corrected, step
 
-from . import acknowledgements, shared
+from . import acknowledgements, shared, shared_view
+from .acknowledgements import REPETITION_ENDED
 from .attempts import to_next_fallback
 from .records import Reroute
 from .shared import Ended
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """A delivery of this host that ended at another one. `is_late`: it had ended here before, in another way."""
+
+    number: int
+    signal: str
+    destination: str
+    state: str
+    attempts: int
+    age: float
+    sender: str
+    reason: str
+    is_late: bool = False
 
 
 class After(msgspec.Struct, frozen=True):
@@ -29,18 +45,20 @@ def record(
     reasons: Mapping[str, str],
     after: Mapping[str, After],
     now: float,
-) -> tuple[list[shared.Settled], list[Reroute]]:
-    """Record how deliveries of this host ended at another one (`shared.settle`), and schedule a repetition or use this host's fallback.
-    Returns the deliveries that ended, and those that go to a fallback.
+) -> tuple[list[Settled], list[Reroute]]:
+    """Record how deliveries of this host ended at another one (`settle`), and schedule a repetition or use this host's fallback. Returns
+    the deliveries that ended, and those that go to a fallback. After an end that was corrected nothing follows.
     """
-    settled, moved = shared.settle(connection, news, reasons, now), list[Reroute]()
+    settled, moved = settle(connection, news, reasons, now), list[Reroute]()
     covered = {each.id for each in news if each.covered}
     for each in settled:
-        number, order, priority, key, is_over, id_ = connection.execute(
-            "SELECT d.number, d.signal, d.priority, d.key, d.ends OR s.stands_for IS NOT NULL, e.id FROM deliveries d"
-            " JOIN signals s ON s.number = d.signal JOIN shared e ON e.delivery = d.number"
-            " WHERE s.id = ? AND d.destination = ?",
-            (each.signal, each.destination),
+        if each.is_late:
+            continue
+        number = each.number
+        order, priority, key, is_over, id_ = connection.execute(
+            "SELECT d.signal, d.priority, d.key, d.ends OR s.stands_for IS NOT NULL, e.id FROM deliveries d"
+            " JOIN signals s ON s.number = d.signal JOIN shared e ON e.delivery = d.number WHERE d.number = ?",
+            (number,),
         ).fetchone()
         follows = after.get(each.destination, After({}, ()))
         every = follows.every.get(Priority(priority))
@@ -50,6 +68,47 @@ def record(
             fallback = to_next_fallback(connection, number, follows.fallbacks, now)
             moved += [Reroute(each.signal, each.destination, fallback)] if fallback else []
     return settled, moved
+
+
+def settle(
+    connection: sqlite3.Connection, news: Sequence[Ended], reasons: Mapping[str, str], now: float
+) -> list[Settled]:
+    """Record how deliveries of this host ended at another one (`policy.late_news`). `reasons` by id. Returns those that this ended or
+    corrected.
+    """
+    found = [settled for each in news for settled in _settle_one(connection, each, reasons[each.id], now)]
+    connection.executemany(  # the host where they died reports them to people
+        "DELETE FROM unseen WHERE delivery = (SELECT delivery FROM shared WHERE id = ?)",
+        [(each.id,) for each in news if each.sender != each.origin and each.state == State.DEAD.value],
+    )
+    shared.told(connection, [each.id for each in news])
+    return found
+
+
+def _settle_one(connection: sqlite3.Connection, news: Ended, reason: str, now: float) -> list[Settled]:
+    row = connection.execute(
+        "SELECT d.number, s.id, d.destination, d.state, d.reason, d.doubt, d.attempts, s.accepted + s.skew FROM deliveries d"
+        " JOIN signals s ON s.number = d.signal WHERE d.number = (SELECT delivery FROM shared WHERE id = ?)",
+        (news.id,),
+    ).fetchone()
+    if row is None:
+        return []
+    number, id_, destination, here, before, doubt, attempts, since = row
+    state, there = State(here), State(news.state)
+    next_ = step(state, there)
+    if state is there is State.SENT and before in REPETITION_ENDED:
+        next_ = Step.CORRECT  # it was posted again all the same
+    if next_ is Step.NOTHING:
+        return []
+    is_late = next_ is Step.CORRECT
+    has_copy = not is_late or state in {State.DEAD, State.REROUTED, State.UNKNOWN}
+    reason = corrected(reason, state, before) if is_late else reason
+    connection.execute(
+        "UPDATE deliveries SET state = ?, since = ?, reason = ?, message = ?, doubt = ? WHERE number = ?",
+        (news.state, now, reason, news.message, news.doubt or (has_copy and doubt), number),
+    )
+    shared_view.record(connection, news.id, news.sender, news.tries, news.note)
+    return [Settled(number, id_, destination, news.state, attempts, now - since, news.sender, reason, is_late)]
 
 
 def under_way(connection: sqlite3.Connection, news: Sequence[Ended], now: float) -> list[str]:

@@ -87,15 +87,15 @@ def origins(connection: sqlite3.Connection, host: str, deliveries: Collection[in
 def expire_foreign(connection: sqlite3.Connection, host: str, now: float) -> list[tuple[str, str, str]]:
     """Expire deliveries of other hosts: signal, destination and host of each. The accepting host reports them to people."""
     rows = connection.execute(
-        "SELECT d.number, s.id, d.destination, e.origin FROM deliveries d JOIN signals s ON s.number = d.signal"
+        "SELECT d.number, s.id, d.destination, e.origin, d.doubt FROM deliveries d JOIN signals s ON s.number = d.signal"
         " JOIN shared e ON e.delivery = d.number"
         " WHERE d.state IN ('queued', 'held') AND d.deadline IS NOT NULL AND d.deadline <= ? AND e.origin <> ? LIMIT ?",
         (now, host, maintenance.CHUNK),
     ).fetchall()
-    for number, _, _, _ in rows:
-        maintenance.close(connection, number, State.EXPIRED, maintenance.EXPIRED_REASON, now)
+    for number, *_, doubt in rows:
+        maintenance.close(connection, number, State.EXPIRED, maintenance.expired_reason(doubt=doubt), now)
     connection.executemany("DELETE FROM unseen WHERE delivery = ?", [(number,) for number, *_ in rows])
-    return [(id_, destination, origin) for _, id_, destination, origin in rows]
+    return [(id_, destination, origin) for _, id_, destination, origin, _ in rows]
 
 
 def record(connection: sqlite3.Connection, id_: str, sender: str, made: Sequence[Try], note: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Jobs by which this host takes back deliveries that it handed over, to send them to their fallback."""
+"""Jobs by which this host takes back deliveries that it handed over: to send them to their fallback, or to end them here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import msgspec
 
 from tocsind.policy.delivery import Priority
 
+from .elsewhere import IS_FOREIGN
 from .epochs import doubt
+from .maintenance import CHUNK
 from .rerouting import CAN_TAKE, MAX_MOVED
-from .shared import Here
+from .shared import Here, told
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -58,4 +60,43 @@ def take_back_later(connection: sqlite3.Connection, numbers: Collection[int]) ->
     connection.execute(
         "UPDATE shared SET stage = 'withdrawn' WHERE stage <> 'told' AND delivery IN (SELECT value FROM json_each(?))",
         (json.dumps(list(numbers)),),
+    )
+
+
+class Own(msgspec.Struct, frozen=True):
+    """A delivery that this host accepted. `id`, `target`: under which the engine may have it; None: it has not."""
+
+    number: int
+    id: str | None
+    target: str | None
+
+
+def overdue(connection: sqlite3.Connection, host: str, now: float, after: int) -> dict[int, str]:
+    """The next waiting deliveries of this host after number `after` whose deadline passed: destination by number."""
+    rows = connection.execute(
+        "SELECT number, destination FROM deliveries WHERE state IN ('queued', 'held')"  # noqa: S608 - constant text
+        f" AND deadline IS NOT NULL AND deadline <= ? AND number > ? AND NOT {IS_FOREIGN} ORDER BY number LIMIT ?",
+        (now, after, host, CHUNK),
+    )
+    return dict(rows.fetchall())
+
+
+def own(connection: sqlite3.Connection, host: str, numbers: Collection[int]) -> list[Own]:
+    """Those of these deliveries that this host accepted."""
+    rows = connection.execute(
+        "SELECT n.value, e.id, e.target, e.stage = 'waits' OR (e.stage = 'begun' AND e.epoch IS NOT NULL) FROM json_each(?) n"
+        " LEFT JOIN shared e ON e.delivery = n.value WHERE e.origin IS NULL OR e.origin = ?",
+        (json.dumps(list(numbers)), host),
+    )
+    return [Own(number, *(id_, target) if is_there else (None, None)) for number, id_, target, is_there in rows]
+
+
+def taken_back(connection: sqlite3.Connection, ids: Collection[str], others: Collection[str]) -> None:
+    """The engine has given back `ids`. The `others` it has not: they are in flight, have ended, or it has lost them, so each is offered to
+    it again.
+    """
+    told(connection, ids)
+    connection.execute(
+        "UPDATE shared SET stage = 'begun' WHERE stage = 'waits' AND id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(others)),),
     )

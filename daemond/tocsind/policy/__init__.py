@@ -6,6 +6,7 @@ change nothing; methods such as `acquire`, `succeeded` and `failed` do. So all t
 
     outcomes        how an attempt ended: four cases; and what the response says about pace
     delivery        a delivery, its states, and the next state after each outcome
+    late_news       what another host's news of a delivery changes, also when it had ended here
     backoff         how long until the next attempt
     bucket          at most so many requests in so long, at an even pace
     reserve         how many tokens of a bucket are kept for URGENT and HIGH

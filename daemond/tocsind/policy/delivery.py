@@ -70,6 +70,7 @@ class State(Enum):
     SUPERSEDED = "superseded"
 
 
+ANSWERED_LATE = "its time had passed when the answer came"
 MAX_BATCH = 10  # deliveries; the batch size from which halving starts
 OPEN = frozenset({State.HELD, State.QUEUED, State.SENDING})
 SETTLED = frozenset(State) - OPEN
@@ -151,7 +152,8 @@ def settle(delivery: Delivery, outcome: Outcome, *, now: float, retry: Retry, ji
     """The result of an attempt with this outcome. `now` is on the steady clock, `jitter` lies in [0, 1)."""
     match outcome:
         case Delivered(message=message, but=but):
-            reason = "; ".join(filter(None, (describe(delivery.update, delivery.order), but))) or None
+            late = ANSWERED_LATE if expired(delivery, now) else None
+            reason = "; ".join(filter(None, (describe(delivery.update, delivery.order), but, late))) or None
             return _after(delivery, State.SENT, reason, message=message)
         case Refused(reason=reason, disable=True):
             # The alert is not at fault. It stays queued; the same outcome disables the lane, which reroutes its whole queue.

@@ -8,7 +8,8 @@
     companions     which host is to hold targets that share a limit
     store          the lanes' store: the journal, and the engine's steps around it
     leftovers      what is left at the engine of destinations that are not shared here any more
-    trouble        hosts that do not get through: who should hold a lease, what is shut out (`outs`); taking: back, for a fallback
+    trouble        hosts that do not get through: who should hold a lease, what is shut out (`outs`)
+    taking         deliveries back from the engine: for a fallback, or before they end here
     exchange       hand over, fetch, record news; leases: tend them, take over, give back
     hub            the tasks that do so again and again, and outages
     presence       notes of all hosts in the engine, and alarms about them; view: what this host says of itself and the engine
@@ -43,6 +44,26 @@ How it holds together.
     but for what it sends itself (`degrade`), and asks nothing of the destination. Before a delivery moves to the fallback the engine gives
     it back, unless an attempt is open. Without the engine it is marked, and taken back when the engine is there again. The holder counts
     for hosts only that were not seen of late. Not the holder for all: its fallback may be a file on a host that people do not look at.
+    No end is announced that a request in flight may contradict. The accepting host ends a delivery without an attempt: its time has passed,
+    an operator drops it, a silence matches it, its fallback takes it. Another host may have begun to send it just then. So the accepting
+    host takes it back from the engine first, which gives it only while no attempt is open; what is in flight ends as its request does.
+
+        the accepting host          no attempt is open          a request is in flight       the engine is away
+        expires                     expired, never posted       it waits: sent, or expired   expired, "may have posted it"; marked
+        drop, silence               it ends, is never posted    it is sent; drop says so     it ends, marked
+        patience, fallback          the fallback has it         it waits                     the fallback has it, marked
+        destination removed         where the routes lead now   it waits                     it waits
+        degrade                     -                           -                            sent here after 10 s, marked
+        ack, end of a story         not posted again            posted again; `why` says so  as on the left, or in the middle
+        superseded in a delay       it was never handed over: a held delivery is not
+        a newer state of its key    the holder claims all states of a key in one step; each ends with that attempt
+        digest                      the holder makes it of what it holds the lease of; each ends with the digest
+        retention                   only what has ended is deleted; later news of it changes nothing
+
+    "Marked": it is a possible duplicate, `why` says that it may have been sent. The holder answers from its own journal, as one host does.
+    News may come after such an end, because the engine was away, or forgot the attempt. `policy.late_news` says what it changes: a message
+    that arrived outweighs each other end, so the delivery is `sent`, and `why` says how it had ended here before. Of two ends in the engine
+    the one that arrived stays. Nothing follows a corrected end: no repetition, no fallback. A client that waited has its answer by then.
     A destination may fail for the holder alone. A holder that fails, is blocked by its address, or is disabled gives the lease back when it
     knows of a host that is not (`trouble`). What the next one learns has the old beginning of the outage, so no delivery waits through
     a second patience, but it tries at once; a block of an address stays at home.

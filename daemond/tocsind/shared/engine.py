@@ -92,11 +92,12 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """How a delivery ended, for the host that accepted it (`origin`)."""
+    """How a delivery ended, for the host that accepted it (`origin`). An end without arrival replaces no other one of the delivery."""
 
     id: str
     origin: str
     result: bytes
+    arrived: bool = True
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -99,7 +99,7 @@ class Exchange:
             self._put_aside(target, news.id, unreadable)
             return None
 
-    def _announce(self, ended: shared.Settled) -> None:
+    def _announce(self, ended: shared_news.Settled) -> None:
         """Emit the end of a delivery at another host: it counts at the host that accepted it."""
         id_, destination, sender = ended.signal, ended.destination, ended.sender
         match ended.state:

@@ -22,7 +22,7 @@ from tocsind.journal.shared import Ended, Leaving
 from tocsind.journal.shared_arrivals import Arriving
 from tocsind.journal.shared_view import Try
 from tocsind.journal.stories import Story
-from tocsind.policy.delivery import SETTLED, Delivery
+from tocsind.policy.delivery import SETTLED, Delivery, State
 
 from .engine import Done, Item, Stored
 
@@ -33,6 +33,7 @@ HOST_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
 _LARGEST: Final = 1e15
 _SLASHES: Final = 2  # in an id; one more in that of a repetition
 _STATES: Final = frozenset(state.value for state in SETTLED)
+_ARRIVED: Final = frozenset({State.SENT.value, State.DIGESTED.value})
 LAST_SENDER: Final = "last sender"  # the host whose journal knows at least as much as the engine
 _LIMIT, _LANE, _STORY = "limit ", "lane ", "story "
 _signal_of = msgspec.msgpack.Decoder(dict[str, object]).decode
@@ -153,7 +154,7 @@ def done_of(ended: Ended, host: str, offset: float) -> Done:
     """How a delivery ended here, for the host that accepted it. `offset` as in `item_of`."""
     tries = tuple(_at(each, offset) for each in ended.tries)
     result = _Result(ended.state, ended.reason, ended.message, host, tries, ended.doubt, ended.note, ended.covered)
-    return Done(ended.id, ended.origin, _encode(result))
+    return Done(ended.id, ended.origin, _encode(result), ended.state in _ARRIVED)
 
 
 def _at(made: Try, offset: float) -> Try:

@@ -110,7 +110,7 @@ class RedisEngine:
         news = [f"news:{each.origin}" for each in settled.done]
         keys = _keys(target, "lease", "open", "at", "asked", "state", *_STREAMS, "stories", *news)
         counts = (MAX_REQUESTS, len(settled.done), len(settled.waiting), NEWS_KEPT_MS, MAX_STORIES)
-        given: list[Argument] = [value for each in settled.done for value in (each.id, each.result)]
+        given: list[Argument] = [value for each in settled.done for value in (each.id, each.result, int(each.arrived))]
         given += [*settled.waiting, *(value for pair in settled.state.items() for value in pair)]
         head = (token, settled.request or "", int(settled.unsent), _channel(target), *counts)
         await self._run(scripts.SETTLE, keys, (*head, *given))

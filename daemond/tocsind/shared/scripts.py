@@ -182,7 +182,7 @@ return {}
 
 # KEYS lease open at asked state s0 s1 s2 s3 stories, news of each
 # ARGV token request unsent channel most n_done n_waiting keep_ms most_stories,
-# id result of each done, id of each waiting, name value of each state
+# id result arrived of each done, id of each waiting, name value of each state
 SETTLE: Final = (
     NOW
     + """
@@ -196,10 +196,10 @@ for d = 1, done do
         redis.call('HDEL', KEYS[3], id)
     end
     redis.call('HDEL', KEYS[2], id)
-    redis.call('HSET', KEYS[10 + d], id, ARGV[i + 1])
+    redis.call(ARGV[i + 2] == '1' and 'HSET' or 'HSETNX', KEYS[10 + d], id, ARGV[i + 1])
     redis.call('PEXPIRE', KEYS[10 + d], ARGV[8])
     hosts[d] = KEYS[10 + d]:match('news:(.*)$')
-    i = i + 2
+    i = i + 3
 end
 for _ = 1, waiting do
     if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[i]) end

@@ -12,7 +12,9 @@ it may have been sent by another host: it waits for ALONE_AFTER and is marked.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from math import inf
 from typing import Final
 
 import msgspec
@@ -27,6 +29,7 @@ from tocsind.core.waiters import Waiters
 from tocsind.core.wakeups import Wakeups
 from tocsind.events import Emit, Expired
 from tocsind.journal import (
+    FIRST,
     Journal,
     LaneState,
     LimitState,
@@ -37,10 +40,12 @@ from tocsind.journal import (
     epochs,
     leftovers,
     limiter_state,
+    maintenance,
     shared,
     shared_news,
     shared_view,
     stories,
+    withdrawals,
 )
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import OPEN, Delivery, Priority, Settlement
@@ -54,6 +59,7 @@ from .scopes import Scopes, name_of
 from .taking import Taking
 from .targets import DEGRADED, Target, Targets
 
+OVERDUE_SECONDS: Final = 0.5  # between two questions whether a delivery whose time has passed is still in flight
 ALONE_AFTER: Final = 10.0  # s that a delivery which the engine has waits for another host, while the engine is away
 
 
@@ -90,7 +96,7 @@ class SharedStore(JournalStore):
         self.engine = engine
         self.targets = targets(config)
         self.host = host
-        self._taking = Taking(engine, journal, self.targets, clock)
+        self._taking = Taking(engine, journal, self.targets, clock, host)
         self.scopes = Scopes(engine, journal, self.targets, clock, host)
         self.wakeups = wakeups
         self.waiters = waiters
@@ -251,6 +257,10 @@ class SharedStore(JournalStore):
     def _origin(self, delivery: Delivery) -> str | None:
         return self._origins.get(delivery.number)
 
+    def withdrawn(self, deliveries: Mapping[int, str]) -> AbstractAsyncContextManager[Collection[int]]:
+        """As in the base, of those that this host accepted: the engine is asked."""
+        return self._taking.free(deliveries)
+
     async def expire(self) -> float | None:
         """As in the base; the accepting host counts and reports the delivery."""
         now = self._clock.steady()
@@ -259,7 +269,17 @@ class SharedStore(JournalStore):
         ):
             self._emit(Expired(id_, destination, origin))
             self.waiters.release(id_)
-        return await super().expire()
+        return await self._expire_own(now)
+
+    async def _expire_own(self, now: float) -> float | None:
+        """Those in flight at another host stay until it is known how they end."""
+        after, waits = FIRST, False
+        while overdue := await self._journal.run(withdrawals.overdue, self.host, now, after):
+            async with self.withdrawn(overdue) as free:
+                await self._expire(free)
+            after, waits = max(overdue), waits or len(free) < len(overdue)
+        next_ = await self._journal.run(maintenance.next_deadline, now)
+        return min(next_ or inf, now + OVERDUE_SECONDS) if waits else next_
 
     async def _settled(
         self,

@@ -200,7 +200,8 @@ class MemoryEngine:
             priority, place = it.at.pop(each.id, (0, ""))
             it.streams[priority].pop(place, None)
             it.open.pop(each.id, None)
-            it.news[each.origin][each.id] = each.result
+            if each.arrived or each.id not in it.news[each.origin]:
+                it.news[each.origin][each.id] = each.result
         for id_ in settled.waiting:
             if it.open.get(id_) == token:
                 del it.open[id_]
