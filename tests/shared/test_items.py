@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tocsin.signals import Signal
@@ -57,6 +57,8 @@ def test_an_item_of_another_version_is_left_to_a_host_that_knows_it() -> None:
         items.arriving(stored(at0=2), 1, OFFSET)
 
 
+@example(b"\x91\xa1\x80", "")  # a text that is none
+@example(b"\x81\xa1\x80\x01", "")
 @given(st.binary(max_size=200), st.text(max_size=20))
 def test_no_bytes_do_more_than_be_refused(junk: bytes, id_: str) -> None:
     with pytest.raises(items.Unreadable):
@@ -67,6 +69,11 @@ def test_no_bytes_do_more_than_be_refused(junk: bytes, id_: str) -> None:
     assert items.lane_in(state, "far", "d", OFFSET) is None
     assert items.limits_in(state, OFFSET) == []
     assert items.stories_in(state, "far") == {}
+
+
+def test_an_item_that_is_nested_without_end_is_refused() -> None:
+    with pytest.raises(items.Unreadable):
+        items.arriving(stored(at3=b"\x81\xa1f" + b"\x91" * 100_000), 1, OFFSET)
 
 
 def test_an_end_comes_back_with_the_host_that_caused_it() -> None:

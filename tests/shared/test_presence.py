@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tocsind.events import Event, HostForgotten, HostFound, HostMissing
@@ -216,6 +216,7 @@ def test_a_note_is_small_and_comes_back_as_it_was(problems: list[str], names: li
 
 
 @given(st.binary(max_size=60))
+@example(b"\x91\xa1\x80")  # a text that is none
 def test_no_bytes_break_the_reader(packed: bytes) -> None:
     note = read_note(packed)
     assert note is None or all(len(text) <= MAX_TEXT for text in note.problems)

@@ -97,7 +97,7 @@ def tended(target: Target, clock: Clock, holder: str = "", others: Mapping[str, 
 def test_notes_can_be_read_again_and_what_is_none_is_no_trouble() -> None:
     assert read(packed({FAR: LOCAL})) == {FAR: LOCAL}
     assert packed({}) == b""
-    assert read(b"") == read(b"\x93") == read(b"nonsense") == read(packed({FAR: Out(inf, "", is_local=True)})) == {}
+    assert read(b"") == read(b"\x93") == read(b"nonsense") == read(b"\x81\xa1\x80\x00") == read(packed({FAR: Out(inf, "", is_local=True)})) == {}
     assert is_local({FAR: LOCAL, "b": COMMON})
     assert not is_local({FAR: COMMON})
 

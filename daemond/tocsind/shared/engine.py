@@ -33,6 +33,9 @@ GONE_MS: Final = LEASE_MS  # a request in flight of a host that was not seen for
 FULL_MS: Final = 100  # a request that waits for requests in flight asks again after so long
 
 
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what decoding foreign bytes raises
+
+
 class EngineAway(Exception):  # noqa: N818 - names the condition
     """The engine cannot be used now. The text says why, without a secret."""
 

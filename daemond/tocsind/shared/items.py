@@ -24,7 +24,7 @@ from tocsind.journal.shared_view import Try
 from tocsind.journal.stories import Story
 from tocsind.policy.delivery import SETTLED, Delivery, State
 
-from .engine import Done, Item, Stored
+from .engine import UNREADABLE, Done, Item, Stored
 
 AnyState = TypeVar("AnyState", LaneState, LimitState)
 
@@ -128,7 +128,7 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
         if body.repeats < 0 or (body.repeats > 0) != (stored.id.count("/") == _SLASHES + 1):
             raise Unreadable("its id is not that of its repetition")
         signal = Signal.from_dict(_signal_of(body.signal))
-    except (msgspec.MsgspecError, InvalidSignal, ValueError, TypeError) as error:
+    except (*UNREADABLE, InvalidSignal, ValueError, TypeError) as error:
         raise Unreadable(str(error)) from None
     deadline = None if body.deadline is None else body.deadline - offset
     return body.far, Arriving(
@@ -166,7 +166,7 @@ def ended_of(done: Done, offset: float) -> tuple[Ended, str]:
     """How a delivery of this host ended, and at which host. Raises Unreadable."""
     try:
         result = msgspec.msgpack.decode(done.result, type=_Result)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Unreadable(str(error)) from None
     if result.state not in _STATES or not HOST_NAME.fullmatch(result.host):
         raise Unreadable("it names no state or no host")
@@ -205,7 +205,7 @@ def lane_in(state: Mapping[str, bytes], far: str, name: str, offset: float) -> L
     packed = state.get(f"{_LANE}{far}")
     try:
         found = msgspec.msgpack.decode(packed, type=LaneState) if packed else None
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
     return (
         None
@@ -224,7 +224,7 @@ def stories_in(state: Mapping[str, bytes], far: str) -> dict[str, Story]:
     found = {}
     for name, packed in state.items():
         if packed and name.startswith(start := f"{_STORY}{far} "):
-            with suppress(msgspec.MsgspecError):
+            with suppress(*UNREADABLE):
                 story = msgspec.msgpack.decode(packed, type=Story)
                 if _is_sound(story):
                     found[name.removeprefix(start)] = story
@@ -236,7 +236,7 @@ def limits_in(state: Mapping[str, bytes], offset: float) -> list[LimitState]:
     found = []
     for name, packed in state.items():
         if name.startswith(_LIMIT):
-            with suppress(msgspec.MsgspecError):
+            with suppress(*UNREADABLE):
                 limit = msgspec.msgpack.decode(packed, type=LimitState)
                 if _is_sound(limit):
                     found.append(_moved(limit, -offset))

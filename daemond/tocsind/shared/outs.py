@@ -7,6 +7,8 @@ from math import isfinite
 
 import msgspec
 
+from .engine import UNREADABLE
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -31,7 +33,7 @@ def read(note: bytes) -> dict[str, Out]:
     """The reasons that a host reported; empty when they cannot be read: another version or another program wrote them."""
     try:
         found = msgspec.msgpack.decode(note, type=dict[str, Out])
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return {}
     return {far: out for far, out in found.items() if isfinite(out.since)}
 

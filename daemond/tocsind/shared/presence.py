@@ -18,7 +18,7 @@ from tocsind.events import Emit, HostForgotten, HostFound, HostMissing
 from tocsind.policy.delivery import Priority
 from tocsind.secret import redacted_struct
 
-from .engine import MISSING_MS, SEEN_MS, Engine, EngineAway, Noted
+from .engine import MISSING_MS, SEEN_MS, UNREADABLE, Engine, EngineAway, Noted
 from .items import HOST_NAME
 
 NOTE_SECONDS: Final = 3.0
@@ -79,7 +79,7 @@ def read_note(packed: bytes) -> Note | None:
     """The note of a host; None when it cannot be read: another version or another program wrote it."""
     try:
         note = msgspec.msgpack.decode(packed, type=Note)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
     texts: dict[str, Any] = {"version": _cut(note.version), "health": _cut(note.health)}
     texts["targets"] = note.targets[:MAX_TARGETS]
