@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypothesis import given
@@ -47,9 +48,15 @@ def test_status_says_which_host_sends_and_what_waits() -> None:
 
 
 def test_status_says_since_when_and_why_the_engine_is_away_and_that_it_forgot() -> None:
-    away = SHARED | {"away_seconds": 75.0, "reason": "no answer within 3 s", "forgot_seconds": 300.0, "quarantined": 2}
+    away = SHARED | {
+        "away_seconds": 75.0,
+        "engine_state": "is full",
+        "reason": "no room",
+        "forgot_seconds": 300.0,
+        "quarantined": 2,
+    }
     text = " ".join(" ".join(shared_lines(away, 80)).split())
-    assert "is away for 1m15s; " in text
+    assert "is full (for 1m15s); " in text
     assert "it lost what it held 5m ago" in text
     assert "2 entries there put aside as no alert" in text
 
@@ -88,10 +95,16 @@ def test_all_hosts_have_a_line_each_with_their_problems() -> None:
 
 
 def test_last_known_hosts_have_their_time() -> None:
-    answer = {"engine": "redis://e:6379", "away_seconds": 12.0, "reason": "refused", "as_of": 1e9, "hosts": [HERE]}
+    answer = {"engine": "redis://e:6379", "is_current": False, "as_of": 1e9, "hosts": [HERE]}
+    answer |= {"away_seconds": 12.0, "engine_state": "is full", "reason": "no room"}
     text = " ".join(" ".join(host_lines(answer, 80)).split())
-    assert "! the engine redis://e:6379 is away for 12s: refused; what was known at " in text
-    assert "what other hosts do is not known" in " ".join(host_lines(answer | {"as_of": None}, 200))
+    assert re.match(
+        r"! as of [\d:]{8}, not of now: the engine redis://e:6379 is full \(for 12s\): no room",
+        text,
+    )
+    assert host_lines(answer | {"as_of": None}, 200)[0].startswith("! other hosts are not known: the engine ")
+    failed = answer | {"away_seconds": None}
+    assert host_lines(failed, 200)[0].startswith("! as of "), "the question failed, and no other has yet"
 
 
 def test_health_of_all_hosts_is_that_of_the_worst() -> None:

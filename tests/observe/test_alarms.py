@@ -377,7 +377,9 @@ async def test_all_clear_follows_when_disk_and_spool_recover(tmp_path: Path) -> 
 
 async def test_all_clear_follows_when_the_engine_or_a_host_is_there_again(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a")) as here:
-        missing = EngineMissing("redis://e:1", "no answer", "what it accepts waits", 60.0)
+        missing = EngineMissing(
+            "redis://e:1", "full", "is full", "used memory > 'maxmemory'.", "what it accepts waits", 60.0
+        )
         assert await here.raised(missing, HostMissing("vm-2", 61.0, 1, 3)) == [
             ("engine", "redis://e:1", "a"),
             ("host", "vm-2", "a"),
@@ -385,12 +387,15 @@ async def test_all_clear_follows_when_the_engine_or_a_host_is_there_again(tmp_pa
         assert await here.cleared(HostFound("vm-3")) == []
         assert await here.cleared(EngineFound("redis://e:1")) == [("engine", "redis://e:1", "a")]
         assert await here.cleared(HostFound("vm-2")) == [("host", "vm-2", "a")]
+        told = alarm_texts.engine_missing(missing)
+        assert told.title == "The engine redis://e:1 is full, for 1m now"
+        assert told.body == "Used memory > 'maxmemory'. Until it can be used again, what it accepts waits."
     assert "1 alert waits in its journal alone" in alarm_texts.host_missing(HostMissing("vm-2", 61.0, 1, 3)).body
 
 
 async def test_all_clear_for_a_missing_engine_of_an_earlier_run_waits_until_it_is_known(tmp_path: Path) -> None:
     async with watch(tmp_path, destination("a")) as here:
-        await here.raised(EngineMissing("redis://e:1", "no answer", "it waits", 60.0))
+        await here.raised(EngineMissing("redis://e:1", "silent", "does not answer", "", "it waits", 60.0))
         here.restart()
         await here.alarms.load()
         assert await here.cleared() == []

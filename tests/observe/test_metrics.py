@@ -94,7 +94,7 @@ COUNTED: list[tuple[Event, dict[str, int]]] = [
     (AllClear("ID", "breaker", "d", "f", 60.0), {"all_clears": 1}),
     (LossReported("ID", "d", "expired", 7, "d"), {"signals_reported_missed": 7}),
     (AlarmUndeliverable("breaker", "d"), {"alarms_undeliverable": 1}),
-    (EngineLost("no answer", "it waits"), {"engine_losses": 1}),
+    (EngineLost("redis://e:1", "silent", "no answer", "it waits"), {"engine_losses": 1}),
     (LeaseTaken("d", "host-2"), {"leases_taken": 1}),
     (Sent("ID", "d", 1, 0.5, by="vm-2"), {"notifications_sent": 1, "deliveries_by_others": 1}),
     (Sent("ID", "d", 1, 0.5, origin="vm-2"), {"deliveries_for_others": 1}),

@@ -112,13 +112,15 @@ async def test_prometheus_text_has_engine_and_holders(tmp_path: Path) -> None:
         {"destinations": ["a", "b"], "holder": "vm-2", "here": False, "hosts": 3, **counts},
         {"destinations": ["c"], "holder": None, "here": True, "hosts": 1, **dict.fromkeys(counts, 0)},
     ]
-    collected["shared"] = {"away_seconds": None, "complaints": ["no append-only file"], "lanes": lanes}
+    collected["shared"] = {"away_seconds": None, "cause": None, "complaints": ["no append-only file"], "lanes": lanes}
     samples = read(await render(collected))
     assert [value(samples, f"engine_{name}") for name in ("up", "away_seconds", "complaints")] == [1, 0, 1]
     assert value(samples, "lane_holder", destination="a,b", host="vm-2") == 1
     assert [value(samples, "lane_sends_here", destination=name) for name in ("a,b", "c")] == [0, 1]
     names = ("hosts", "handed_over", "kept", "taken", "in_doubt")
     assert [value(samples, f"lane_{name}", destination="a,b") for name in names] == [3, 5, 2, 3, 1]
-    collected["shared"]["away_seconds"] = 12.5
+    assert "tocsin_engine_trouble{" not in (await render(collected)).decode()
+    collected["shared"] |= {"away_seconds": 12.5, "cause": "full"}
     samples = read(await render(collected))
     assert [value(samples, f"engine_{name}") for name in ("up", "away_seconds")] == [0, 12.5]
+    assert value(samples, "engine_trouble", cause="full") == 1

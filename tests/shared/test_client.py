@@ -183,7 +183,7 @@ async def test_sentinels_that_do_not_answer_are_named_without_settings(port: int
     client = Client(EngineAddress(service="tocsin", sentinels=(("127.0.0.1", port),), password=Secret("p")))
     with pytest.raises(EngineAway) as away:
         await client.run(set_key)
-    assert re.fullmatch(r"redis\+sentinel://127.0.0.1:\d+/tocsin: no sentinel that answers .*", str(away.value))
+    assert re.fullmatch("the engine cannot be reached: no sentinel that answers [a-z ]*", str(away.value))
     await client.aclose()
 
 

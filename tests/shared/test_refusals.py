@@ -15,21 +15,28 @@ from tests.shared.conftest import RedisServer
 
 from tocsind.config.shared import EngineAddress
 from tocsind.secret import Secret
-from tocsind.shared.engine import EngineAway
+from tocsind.shared.engine import Cause, EngineAway
 from tocsind.shared.redis_engine import RedisEngine
 
 REFUSALS = {
-    "LOADING Redis is loading the dataset in memory": "loading",
-    "NOAUTH Authentication required.": "uthentication",
-    "NOPERM this user has no permissions to run the 'evalsha' command": "permission",
-    "READONLY You can't write against a read only replica.": "read only",
-    "OOM command not allowed when used memory > 'maxmemory'.": "maxmemory",
-    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.": "persist",
-    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": "MASTER",
-    "BUSY Redis is busy running a script.": "busy",
-    "CLUSTERDOWN The cluster is down": "cluster",
-    "MOVED 3999 127.0.0.1:6381": "6381",
-    "ERR max number of clients reached": "clients",
+    "LOADING Redis is loading the dataset in memory": (Cause.LOADING, "loading"),
+    "NOAUTH Authentication required.": (Cause.PASSWORD, "uthentication"),
+    "WRONGPASS invalid username-password pair or user is disabled.": (Cause.PASSWORD, "invalid"),
+    "NOPERM this user has no permissions to run the 'evalsha' command": (Cause.PERMISSION, "permission"),
+    "NOPERM ACL failure in script: User u has no permissions to run the 'xadd' command": (Cause.PERMISSION, "xadd"),
+    "ERR The user executing the script can't run this command or subcommand script: 0": (Cause.PERMISSION, "command"),
+    "READONLY You can't write against a read only replica.": (Cause.READ_ONLY, "read only"),
+    "OOM command not allowed when used memory > 'maxmemory'.": (Cause.FULL, "maxmemory"),
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.": (
+        Cause.UNSAVED,
+        "persist",
+    ),
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": (Cause.REFUSES, "MASTER"),
+    "NOREPLICAS Not enough good replicas to write.": (Cause.REFUSES, "replicas"),
+    "BUSY Redis is busy running a script.": (Cause.REFUSES, "busy"),
+    "CLUSTERDOWN The cluster is down": (Cause.REFUSES, "cluster"),
+    "MOVED 3999 127.0.0.1:6381": (Cause.REFUSES, "6381"),
+    "ERR max number of clients reached": (Cause.REFUSES, "clients"),
 }
 GARBAGE = (
     b"",
@@ -49,9 +56,9 @@ GARBAGE = (
 )
 
 
-async def steps(answers: list[bytes]) -> list[str]:
+async def steps(answers: list[bytes]) -> list[tuple[Cause, str]]:
     """What a step raises against a server that gives each connection the next of these answers, to all that it is asked."""
-    found, left = [], iter(answers)
+    found, left = list[tuple[Cause, str]](), iter(answers)
 
     async def serve(stream: trio.SocketStream) -> None:
         answer = next(left, b"")
@@ -66,7 +73,8 @@ async def steps(answers: list[bytes]) -> list[str]:
         for _ in answers:
             with pytest.raises(EngineAway) as away:
                 await engine.tend("t", "h", token="", wants=True)
-            found.append(str(away.value))
+            assert str(away.value).startswith(f"the engine {away.value.cause.says}")
+            found.append((away.value.cause, away.value.detail))
         await engine.aclose()
         nursery.cancel_scope.cancel()
     return found
@@ -74,7 +82,8 @@ async def steps(answers: list[bytes]) -> list[str]:
 
 async def test_each_refusal_is_named_and_leaves_a_client_that_works() -> None:
     found = await steps([f"-{text}\r\n".encode() for text in REFUSALS])
-    assert [text for text, word in zip(found, REFUSALS.values(), strict=True) if word not in text] == []
+    assert [cause for cause, _ in found] == [cause for cause, _ in REFUSALS.values()]
+    assert [text for (_, text), (_, word) in zip(found, REFUSALS.values(), strict=True) if word not in text] == []
 
 
 async def test_answer_that_cannot_be_read_means_an_engine_that_is_away() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,11 @@ def test_status_of_all_hosts_names_the_living_the_dead_and_the_stopped(
         until(lambda: states(first) == ["absent", "present", "stopped"], 60)
         assert first.tocsin("status", "--all-hosts", "-q").returncode == 1
         redis_server.kill()
-        until(lambda: all_hosts(first)["away_seconds"] is not None)
+        assert all_hosts(first)["is_current"] is False, "whether or not another step has failed by now"
         shown = first.tocsin("status", "--all-hosts")
         assert shown.returncode == 0
-        assert "! the engine" in shown.stdout
+        assert re.match(r"! as of \d\d:\d\d:\d\d, not of now: the engine\s+unix://", shown.stdout)
+        assert first.tocsin("status", "--all-hosts", "-q").returncode == 1
         assert states(first) == ["present", "stopped", "unknown"]
 
 
@@ -112,9 +114,10 @@ def test_why_says_that_the_engine_was_away(tmp_path: Path, fake: FakeProcess, re
     with hosts(tmp_path, fake, redis_server, 1) as (host,):
         redis_server.kill()
         host.wait_for("engine-lost")
-        until(lambda: "the engine is away" in " ".join(host.status()["problems"]))
+        until(lambda: "the engine cannot be reached" in " ".join(host.status()["problems"]))
+        until(lambda: not lane(host)["here"])  # the lease has run out
         told = story(host, host.client.send("normal").id)
-        assert "the engine is away: " in told
+        assert "the engine cannot be reached: " in told
         assert "the rest waits" in told
         assert "handed over to the hosts" not in told
         urgent = host.client.send("urgent", priority="urgent").id

@@ -12,7 +12,7 @@ from tocsind.config.loading import parse
 from tocsind.core.active_config import ActiveConfig
 from tocsind.policy.delivery import Priority
 from tocsind.policy.patience import ShutOut, Trouble
-from tocsind.shared.engine import Tended
+from tocsind.shared.engine import Cause, EngineAway, Tended
 from tocsind.shared.outs import Out, is_local, packed, read
 from tocsind.shared.targets import Target, Targets
 from tocsind.shared.trouble import Troubles
@@ -97,7 +97,14 @@ def tended(target: Target, clock: Clock, holder: str = "", others: Mapping[str, 
 def test_notes_can_be_read_again_and_what_is_none_is_no_trouble() -> None:
     assert read(packed({FAR: LOCAL})) == {FAR: LOCAL}
     assert packed({}) == b""
-    assert read(b"") == read(b"\x93") == read(b"nonsense") == read(b"\x81\xa1\x80\x00") == read(packed({FAR: Out(inf, "", is_local=True)})) == {}
+    assert (
+        read(b"")
+        == read(b"\x93")
+        == read(b"nonsense")
+        == read(b"\x81\xa1\x80\x00")
+        == read(packed({FAR: Out(inf, "", is_local=True)}))
+        == {}
+    )
     assert is_local({FAR: LOCAL, "b": COMMON})
     assert not is_local({FAR: COMMON})
 
@@ -207,13 +214,14 @@ def test_while_the_engine_is_away_what_is_not_sent_is_shut_out_and_counted_again
 ) -> None:
     tended(target, clock, OTHER)
     troubles.targets.away_since = began = clock.at
+    troubles.targets.away = EngineAway("used memory > 'maxmemory'", Cause.FULL)
     clock.at += 1.0
     troubles.stand_by(target)
     clock.at += 5.0
     troubles.stand_by(target)
     troubles.targets.degrades = False
     troubles.stand_by(target)
-    away = "the engine that hosts share is away"
+    away = "the engine that hosts share is full"
     held = ShutOut(began, away)
     assert lanes.told == [(None, False), (ShutOut(began, away, (Priority.NORMAL, Priority.LOW)), True), (held, False)]
     troubles.targets.away_since = None

@@ -55,9 +55,12 @@ def picture() -> Picture:
 
 def test_top_screen_says_which_host_sends_and_that_the_engine_is_away() -> None:
     there = [{"destinations": ["d"], "holder": "vm-2", "hosts": 2, "waiting": 3, "handed_over": 3}]
-    status = {"destinations": [{"name": "d"}], "shared": {"away_seconds": 12.0, "lanes": there}}
+    status = {
+        "destinations": [{"name": "d"}],
+        "shared": {"away_seconds": 12.0, "engine_state": "still loads", "lanes": there},
+    }
     lines = shown(Screens(), Picture(status=status, lanes=lanes(status, History())), width=200)
-    assert lines[1].rstrip().endswith("engine away for 12s")
+    assert lines[1].rstrip().endswith("engine still loads (for 12s)")
     assert any("sent by vm-2, for 2 hosts; 3 of this host wait, all handed over" in line for line in lines)
 
 

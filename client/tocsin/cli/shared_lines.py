@@ -27,8 +27,8 @@ def shared_lines(shared: dict[str, Any], width: int) -> list[str]:
 
 
 def _engine(shared: dict[str, Any]) -> str:
-    away, forgot = shared.get("away_seconds"), shared.get("forgot_seconds")
-    state = "answers" if away is None else f"is away for {format_age(away)}"
+    forgot = shared.get("forgot_seconds")
+    state = _trouble(shared) or "answers"
     memory = "" if forgot is None else f"; it lost what it held {format_age(forgot)} ago, and was told again"
     aside = (
         f"; {counted(shared['quarantined'], 'entry')} there put aside as no alert" if shared.get("quarantined") else ""
@@ -48,9 +48,15 @@ def who_sends(lane: Mapping[str, Any]) -> str:
 
 
 def engine_trouble(shared: Mapping[str, Any]) -> str:
-    """That the engine is away; empty while it answers, or without one."""
-    away = shared.get("away_seconds")
-    return "" if away is None else f"engine away for {format_age(away)}"
+    """That the engine cannot be used; empty while it can, or without one."""
+    trouble = _trouble(shared)
+    return f"engine {trouble}" if trouble else ""
+
+
+def _trouble(answer: Mapping[str, Any]) -> str:
+    """Why the engine cannot be used, as it stands after its name, and for how long; empty while it can."""
+    away = answer.get("away_seconds")
+    return "" if away is None else f"{answer.get('engine_state') or 'is away'} (for {format_age(away)})"
 
 
 def _waiting(lane: Mapping[str, Any]) -> list[str]:
@@ -79,13 +85,20 @@ def host_lines(answer: dict[str, Any], width: int) -> list[str]:
 
 
 def _head(answer: dict[str, Any], width: int) -> list[str]:
-    if answer.get("away_seconds") is None:
+    """That this is not how the hosts are now, but how they were last."""
+    if is_current(answer):
         return []
     as_of = answer.get("as_of")
-    known = "what other hosts do is not known" if as_of is None else f"what was known at {_clock_time(as_of)}"
-    text = f"the engine {answer.get('engine')} is away for {format_age(answer['away_seconds'])}: {answer.get('reason')}; {known}"
+    known = "other hosts are not known" if as_of is None else f"as of {_clock_time(as_of)}, not of now"
+    trouble = _trouble(answer) or answer.get("engine_state") or "does not answer"
+    text = f"{known}: the engine {answer.get('engine')} {trouble}: {answer.get('reason')}"
     first, *more = wrapped(text, width, "! ", "  ")
     return [f"{paint('!', 'yellow')}{first[1:]}", *more, ""]
+
+
+def is_current(answer: Mapping[str, Any]) -> bool:
+    """Whether the engine has just said which hosts there are."""
+    return bool(answer.get("is_current", answer.get("away_seconds") is None))
 
 
 def _clock_time(unix: float) -> str:

@@ -10,7 +10,7 @@ from .exit_codes import DEGRADED, FAILING, OK, USAGE, Failure, failure_of_questi
 from .layout import columns
 from .output import print_json, print_line
 from .parsing import Found, Parser, Verb, client, common
-from .shared_lines import host_lines
+from .shared_lines import host_lines, is_current
 from .status_lines import spooled_note, status_lines
 
 TYPE_CHECKING = False  # importing typing is slow
@@ -63,7 +63,7 @@ def _run(found: Found) -> int:
 def _all_hosts(found: Found, answer: dict[str, Any]) -> int:
     hosts = answer.get("hosts") or []
     if found.quiet:
-        return max(map(_code_of, hosts), default=OK)
+        return max([*map(_code_of, hosts), OK if is_current(answer) else DEGRADED])
     if found.json:
         print_json({"ok": True, **answer})
     else:

@@ -98,6 +98,7 @@ from .shared import (
     EngineLost,
     EngineMissing,
     EngineRestarted,
+    EngineStillLost,
     EngineUnsafe,
     HostForgotten,
     HostFound,
@@ -106,6 +107,7 @@ from .shared import (
     LeaseLeft,
     LeaseLost,
     LeaseTaken,
+    WakeupsRefused,
 )
 from .timed import (
     ExpectationEnded,
@@ -145,6 +147,7 @@ __all__ = [
     "EngineLost",
     "EngineMissing",
     "EngineRestarted",
+    "EngineStillLost",
     "EngineUnsafe",
     "Event",
     "EventsDropped",
@@ -210,6 +213,7 @@ __all__ = [
     "Unacknowledged",
     "UnknownDestination",
     "Unrouted",
+    "WakeupsRefused",
     "WebhookAdded",
     "WebhookRejected",
 ]

@@ -8,25 +8,50 @@ from .event import Event
 
 
 class EngineLost(Event, frozen=True):
-    """The engine does not answer. What this host accepts stays in its journal; `then` says what happens to it."""
+    """The engine cannot be used: `cause` is a word of `tocsind.shared.engine.Cause`, `reason` a sentence. What this host accepts stays in
+    its journal; `then` says what happens to it.
+    """
 
     level: ClassVar[str] = "warning"
+    engine: str
+    cause: str
     reason: str
     then: str
 
 
+class EngineStillLost(Event, frozen=True):
+    """The engine cannot be used for another cause than before: it was killed, and refuses the password since it is there again."""
+
+    level: ClassVar[str] = "warning"
+    engine: str
+    cause: str
+    reason: str
+
+
 class EngineMissing(Event, frozen=True):
-    """The engine has been away for so long that people have to know. `then` as in EngineLost."""
+    """The engine could not be used for so long that people have to know. `says` is the cause as people read it after the engine's name;
+    `detail` is what the engine or the system said; `then` as in EngineLost.
+    """
 
     level: ClassVar[str] = "error"
     engine: str
-    reason: str
+    cause: str
+    says: str
+    detail: str
     then: str
     seconds: float
 
 
+class WakeupsRefused(Event, frozen=True):
+    """The engine refuses to announce news to this host, which asks for them every second."""
+
+    level: ClassVar[str] = "warning"
+    engine: str
+    reason: str
+
+
 class EngineFound(Event, frozen=True):
-    """The engine answers again, or for the first time. `complaint` is what is wrong with its settings."""
+    """The engine can be used again, or for the first time."""
 
     engine: str
 

@@ -132,9 +132,10 @@ def socket_gone(fact: SocketProblem) -> Alarm:
 
 
 def engine_missing(fact: EngineMissing) -> Alarm:
-    """The engine that several hosts share has been away for so long."""
-    title = f"The engine {fact.engine} has been away for {format_duration(round(fact.seconds))}"
-    return Alarm("engine", fact.engine, title, f"{fact.reason}. Until it is back, {fact.then}.")
+    """The engine that several hosts share could not be used for so long."""
+    title = f"The engine {fact.engine} {fact.says}, for {format_duration(round(fact.seconds))} now"
+    said = f"{_sentence(fact.detail.removesuffix('.'))}. " if fact.detail else ""
+    return Alarm("engine", fact.engine, title, f"{said}Until it can be used again, {fact.then}.")
 
 
 def engine_unsafe(fact: EngineUnsafe) -> Alarm | None:
@@ -199,7 +200,7 @@ _OVER = {
     "age": "Alerts no longer wait too long for {}",
     "disk": "Signals are taken again: the disk has room",
     "spool": "The daemon reads the spool again",
-    "engine": "The engine {} is there again",
+    "engine": "The engine {} can be used again",
     "host": "The host {} is there again",
     "socket": "Programs can connect to {} again",
 }

@@ -262,8 +262,10 @@ def _of_hosts(shared: Mapping[str, Any]) -> Iterator[Series]:
     if not shared:
         return
     away, lanes = shared["away_seconds"], shared["lanes"]
-    yield _gauge("engine_up", "1 while the engine that several hosts share answers.", away is None)
-    yield _gauge("engine_away_seconds", "Seconds since it stopped answering; 0 while it answers.", away or 0.0)
+    yield _gauge("engine_up", "1 while the engine that several hosts share can be used.", away is None)
+    yield _gauge("engine_away_seconds", "Seconds since it can no longer be used; 0 while it can.", away or 0.0)
+    causes = [((shared["cause"],), 1.0)] if shared["cause"] else []
+    yield Series("gauge", "tocsin_engine_trouble", "1 for the cause, while it cannot be used.", ("cause",), causes)
     yield _gauge("engine_complaints", "Settings of the engine that may lose what waits.", len(shared["complaints"]))
     holders = [((",".join(each["destinations"]), each["holder"]), 1.0) for each in lanes if each["holder"]]
     yield Series("gauge", "tocsin_lane_holder", "1 for the host that sends.", ("destination", "host"), holders)

@@ -27,7 +27,7 @@ def check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--online",
         action="store_true",
-        help="ask each service, and the engine of several hosts, whether it can be reached and knows the token; nothing is posted",
+        help="ask each service whether it can be reached and knows the token, and try the engine of several hosts out; nothing is posted",
     )
 
 
@@ -98,8 +98,8 @@ def _print_report(config: Config, findings: Mapping[str, Finding], engine: Findi
         finding = findings.get(destination.name)
         state = f"disabled: {destination.disabled}" if destination.disabled else finding.line if finding else "ready"
         print(f"{destination.name:<20} {destination.kind:<8} {state}")
-    if engine:
-        print(f"{'[shared]':<20} {'engine':<8} {engine.line}")
+    if engine or config.shared.absent:
+        print(f"{'[shared]':<20} {'engine':<8} {engine.line if engine else f'disabled: {config.shared.absent}'}")
     wrong = sum(finding.exit_code != 0 for finding in findings.values())
     ok = f"{wrong} of {len(findings)} destinations would take no alert now" if wrong else "ok"
     if engine and engine.exit_code:

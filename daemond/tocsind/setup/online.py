@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import trio
 
+from tocsin.ids import new_id
 from tocsind.config import DestinationOptions, SharedOptions
 from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
@@ -23,16 +24,18 @@ LONGEST: Final = 10.0  # seconds, whatever the destination's own deadline is
 class Finding(NamedTuple):
     """The answer of a destination, or of the engine.
 
-    `exit_code` is 0, 69 (not reached, or not now) or 78 (it refuses what the configuration says).
+    `exit_code` is 0, 69 (not reached, or not now) or 78 (it refuses what the configuration says). `is_reached`: with 69, it answers.
     """
 
     exit_code: int
     words: str
+    is_reached: bool = False
 
     @property
     def line(self) -> str:
         """The finding for people."""
-        state = {0: "ready", EXIT_UNREACHABLE: "not reached", EXIT_CONFIGURATION: "refused"}[self.exit_code]
+        away = "not ready" if self.is_reached else "not reached"
+        state = {0: "ready", EXIT_UNREACHABLE: away, EXIT_CONFIGURATION: "refused"}[self.exit_code]
         return f"{state}: {self.words}" if self.words else state
 
 
@@ -55,22 +58,28 @@ async def ask(destinations: Mapping[str, DestinationOptions], folder: Path) -> d
 
 
 async def ask_engine(options: SharedOptions) -> Finding | None:
-    """Whether the engine of several hosts can be used; None without one. What may lose deliveries is said and no failure."""
+    """Whether the engine of several hosts can be used; None without one. What may lose deliveries is said and no failure.
+
+    It is tried out: what a host hands over is written, read and removed, at a place of its own.
+    """
     if options.url is None:
         return None
     from tocsind.shared.assembly import address  # noqa: PLC0415 - a host alone does not load it
-    from tocsind.shared.engine import SEEN_MS, EngineAway, EngineRefuses  # noqa: PLC0415 - as above
-    from tocsind.shared.redis_engine import TOO_OLD, RedisEngine  # noqa: PLC0415 - as above
+    from tocsind.shared.engine import SEEN_MS, EngineAway  # noqa: PLC0415 - as above
+    from tocsind.shared.redis_engine import FORBIDDEN, TOO_OLD, RedisEngine  # noqa: PLC0415 - as above
 
-    engine = RedisEngine(address(options))
+    engine, name = RedisEngine(address(options)), f"check-{new_id()}"
     try:
+        await engine.try_out(name)
+        await engine.wait([name], name)
         hosts = [each for each in await engine.hosts() if each.ago < SEEN_MS]
         complaints = await engine.complaints()
     except EngineAway as away:
-        return Finding(EXIT_CONFIGURATION if isinstance(away, EngineRefuses) else EXIT_UNREACHABLE, str(away))
+        code = EXIT_CONFIGURATION if away.cause.is_mistake else EXIT_UNREACHABLE
+        return Finding(code, str(away), is_reached=away.cause.is_answer)
     finally:
         await engine.aclose()
-    is_refused = any(each.startswith(TOO_OLD) for each in complaints)
+    is_refused = any(each.startswith((TOO_OLD, FORBIDDEN)) for each in complaints)
     seen = f"{len(hosts)} host{'' if len(hosts) == 1 else 's'} there now"
     return Finding(EXIT_CONFIGURATION if is_refused else 0, "; ".join([*complaints, seen]))
 

@@ -1,7 +1,8 @@
 """Several hosts, one channel: hosts that share an engine (Redis or Valkey) send to their common destinations as one.
 
     engine         what hosts need of the engine, as a protocol; all that is kept there
-    redis_engine   it on Redis or Valkey; scripts: the steps in Lua; client: redis-py in a thread. `testing.engine` is it in memory
+    redis_engine   it on Redis or Valkey; scripts: the steps in Lua; client: redis-py in a thread; trial: whether all steps are permitted
+                   and possible. `testing.engine` is it in memory
     items          what is handed over, as bytes; what comes back is checked
     targets        what this host knows of each lease
     scopes         limits that several targets share: room for each request; scope_scripts: the engine's part
@@ -86,6 +87,10 @@ How it holds together.
     While the engine is away: `hold` waits. `degrade` sends URGENT and HIGH of this host, at its share of the limits; what the engine
     already has may have been sent by another host that still reaches it, so that waits for 10 s more, and is marked. Afterwards hosts first
     report what they sent, and take leases 1.5 s later.
+
+    An engine that answers may still be of no use: full, read-only, without a permission. So each failed step has a `Cause`, which people
+    read from the first failed step on, and an engine counts as there again only when a trial of all steps has worked: a lease that can be
+    renewed says nothing about the rest.
 
 Why not otherwise. Consumer groups of streams would do what the lease already does. The client library was chosen by measurement: with
 this engine's steps, on loopback, redis-py in a thread makes 2,000 to 6,000 calls a second at 0.13 to 0.2 ms of processor time each, where

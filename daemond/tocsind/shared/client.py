@@ -9,7 +9,7 @@ repeats nothing by itself.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -17,14 +17,24 @@ import redis
 import trio
 from redis.backoff import NoBackoff
 from redis.client import PubSub
-from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    InvalidResponse,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as NotConnected
 from redis.retry import Retry
 from redis.sentinel import MasterNotFoundError, Sentinel
 
 from tocsind.config.shared import EngineAddress
 from tocsind.secret import Secret
 
-from .engine import EngineAway, EngineRefuses
+from .engine import Cause, EngineAway
 
 T = TypeVar("T")
 
@@ -50,6 +60,27 @@ _NO_ENGINE: Final = (
     MemoryError,
 )  # of the parser
 
+_CAUSES: Final[tuple[tuple[type[Exception], str, Cause], ...]] = (  # the first whose text is in the error's
+    (MasterNotFoundError, "", Cause.UNREACHABLE),
+    (AuthenticationError, "", Cause.PASSWORD),
+    (ResponseError, "unauthenticated", Cause.PASSWORD),  # Redis' answer to a long command, before NOAUTH
+    (NoPermissionError, "", Cause.PERMISSION),
+    (ResponseError, "The user executing the script can't ", Cause.PERMISSION),  # Redis 7.0, of a script's command
+    (ResponseError, "ACL failure in script", Cause.PERMISSION),  # later ones
+    (OutOfMemoryError, "", Cause.FULL),
+    (ReadOnlyError, "", Cause.READ_ONLY),
+    (BusyLoadingError, "", Cause.LOADING),
+    (ResponseError, "MISCONF", Cause.UNSAVED),
+    (ResponseError, "", Cause.REFUSES),
+    (NotConnected, "max number of clients", Cause.REFUSES),
+    (NotConnected, "", Cause.UNREACHABLE),
+    (RedisError, "", Cause.SILENT),
+    (OSError, "", Cause.UNREACHABLE),
+)
+_IN_OTHER_WORDS: Final[Mapping[type[Exception], str]] = {
+    MasterNotFoundError: "no sentinel that answers knows a primary of this name"  # its text is the settings of each connection
+}
+
 Argument = str | bytes | int
 Step = Callable[[redis.Redis], T]
 
@@ -58,7 +89,6 @@ class Client:
     """Use from any number of tasks, which take turns."""
 
     def __init__(self, address: EngineAddress) -> None:
-        self._name = address.name
         self._turn = trio.CapacityLimiter(1)
         self._redis = _redis(address)
         self._heard: PubSub | None = None
@@ -70,7 +100,7 @@ class Client:
             with trio.fail_after(STEP_SECONDS):
                 return await trio.to_thread.run_sync(self._tried, step, abandon_on_cancel=True, limiter=self._turn)
         except trio.TooSlowError:
-            raise EngineAway(f"{self._name} does not answer in time") from None
+            raise EngineAway("no answer came in time") from None
 
     async def run_script(self, text: str, keys: Sequence[str], arguments: Sequence[Argument]) -> object:
         """The answer of a script. The engine learns its text when it does not have it. Raises EngineAway."""
@@ -103,27 +133,23 @@ class Client:
         """In a thread: a step, its errors as EngineAway. After any of them the next step connects again, to where the name leads then."""
         try:
             return step(self._redis)
-        except (AuthenticationError, NoPermissionError) as error:
-            self._redis.connection_pool.disconnect(inuse_connections=False)
-            raise EngineRefuses(f"{self._name} refuses this host: {error}") from None
-        except ResponseError as error:
-            if "unauthenticated" in str(error):  # Redis' answer to a long command, before NOAUTH
-                raise EngineRefuses(f"{self._name} refuses this host: it asks for a password") from None
-            reason = f"the engine refuses a command: {error}"
-        except MasterNotFoundError:  # its text is the settings of each connection
-            reason = f"{self._name}: no sentinel that answers knows a primary of this name"
         except _NO_ENGINE:
-            reason = "what answers is no engine"
+            away = EngineAway("it answers with something else than was asked for", Cause.STRANGER)
         except (RedisError, OSError) as error:
-            reason = f"{self._name} does not answer: {error}"
+            away = _away(error)
         self._redis.connection_pool.disconnect(inuse_connections=False)
-        raise EngineAway(reason)
+        raise away
 
     def _close(self) -> None:
         if self._heard is not None:
             self._heard.close()
             self._heard = None
         self._redis.close()
+
+
+def _away(error: Exception) -> EngineAway:
+    text = _IN_OTHER_WORDS.get(type(error), str(error))
+    return EngineAway(text, next(cause for kind, part, cause in _CAUSES if isinstance(error, kind) and part in text))
 
 
 def _redis(address: EngineAddress) -> redis.Redis:
@@ -164,8 +190,15 @@ def _revealed(password: Secret | None) -> str | None:
 
 
 def _subscribed(channels: Sequence[str], client: redis.Redis) -> PubSub:
+    """A subscription that the engine has confirmed: it may refuse one."""
     found = PubSub(client.connection_pool)
-    found.subscribe(*channels)
+    try:
+        found.subscribe(*channels)
+        for _ in channels:
+            found.get_message(timeout=COMMAND_SECONDS)
+    except BaseException:
+        found.close()
+        raise
     return found
 
 
@@ -173,7 +206,7 @@ def _socket(heard: PubSub) -> socket.socket:
     """The subscription's socket, to wait for it without a thread: redis-py offers only to block. Raises EngineAway without one."""
     found: socket.socket | None = getattr(heard.connection, "_sock", None)
     if found is None:
-        raise EngineAway("the engine closed the subscription")
+        raise EngineAway("it closed the subscription", Cause.UNREACHABLE)
     return found
 
 

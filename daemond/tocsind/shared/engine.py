@@ -7,6 +7,7 @@ every method may be called again. Times are milliseconds of the engine's own clo
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -36,12 +37,43 @@ FULL_MS: Final = 100  # a request that waits for requests in flight asks again a
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # what decoding foreign bytes raises
 
 
+class Cause(Enum):
+    """Why the engine cannot be used: a word for programs, and what people read after the engine's name."""
+
+    UNASKED = "unasked", "has not answered yet"
+    UNREACHABLE = "unreachable", "cannot be reached"
+    SILENT = "silent", "does not answer"
+    STRANGER = "stranger", "is no engine"
+    PASSWORD = "password", "refuses the password"
+    PERMISSION = "permission", "denies a permission"
+    FULL = "full", "is full"
+    READ_ONLY = "read-only", "is read-only"
+    UNSAVED = "unsaved", "cannot save"
+    LOADING = "loading", "still loads"
+    REFUSES = "refuses", "refuses a command"
+
+    def __init__(self, word: str, says: str) -> None:
+        self.word = word
+        self.says = says
+
+    @property
+    def is_mistake(self) -> bool:
+        """Whether only a change of the configuration, here or at the engine, helps."""
+        return self in {Cause.PASSWORD, Cause.PERMISSION, Cause.STRANGER}
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the engine itself said so."""
+        return self not in {Cause.UNASKED, Cause.UNREACHABLE, Cause.SILENT}
+
+
 class EngineAway(Exception):  # noqa: N818 - names the condition
-    """The engine cannot be used now. The text says why, without a secret."""
+    """The engine cannot be used now. The text says why, without a secret; `detail` is what the engine or the system said."""
 
-
-class EngineRefuses(EngineAway):
-    """It answers, and refuses this host: a password, or a permission."""
+    def __init__(self, detail: str = "", cause: Cause = Cause.SILENT) -> None:
+        super().__init__(f"the engine {cause.says}{': ' if detail else ''}{detail}")
+        self.cause = cause
+        self.detail = detail
 
 
 class Tended(msgspec.Struct, frozen=True):
@@ -265,6 +297,9 @@ class Engine(Protocol):
 
     async def wait(self, targets: Sequence[str], host: str) -> Collection[str]:
         """Those targets, as soon as there are any, at which there may be something for this host: new items, news."""
+
+    async def try_out(self, name: str) -> None:
+        """Take the steps of a hand-over once, on keys of this name that are removed afterwards. No other host uses the name meanwhile."""
 
     async def complaints(self) -> list[str]:
         """Problems of the engine's own settings, as sentences."""

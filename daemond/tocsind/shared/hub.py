@@ -24,11 +24,13 @@ from tocsind.events import (
     EngineFound,
     EngineLost,
     EngineMissing,
+    EngineStillLost,
     EngineUnsafe,
+    WakeupsRefused,
 )
 from tocsind.journal import Journal, epochs, shared
 
-from .engine import RENEW_SECONDS, EngineAway
+from .engine import RENEW_SECONDS, Cause, EngineAway
 from .exchange import Exchange
 from .leases import Lanes, Leases
 from .leftovers import Leftovers
@@ -75,7 +77,9 @@ class Hub:
         self._host = store.host
         store.scopes.attach(lanes)
         operator.host = store.host
-        self._problem: str | None = "it has not answered yet"
+        self._causes: set[Cause] = set()  # that were logged since the engine could be used last
+        self._deaf: EngineAway | None = None  # why it announces no news to this host
+        self._tends_now = trio.Event()  # replaced each time it is set
         self._complaints: list[str] = []
         self._rejoins_at = 0.0  # monotonic
         self._leftovers = Leftovers(journal, self._exchange, clock, operator.requeue_orphans)
@@ -96,7 +100,7 @@ class Hub:
         self._note_others()
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._repeat, self._tend_all, RENEW_SECONDS)
+                nursery.start_soon(self._repeat, self._tend_all, RENEW_SECONDS, lambda: self._tends_now)
                 nursery.start_soon(self._exchange_all)
                 nursery.start_soon(self._listen)
                 nursery.start_soon(self._repeat, self.view.tell, NOTE_SECONDS)
@@ -109,17 +113,21 @@ class Hub:
         if not self._targets.is_alone:
             self._hosts.note_others()
 
-    async def _repeat(self, step: Callable[[], Any], every: float) -> None:
+    async def _repeat(
+        self, step: Callable[[], Any], every: float, at_once: Callable[[], trio.Event] = trio.Event
+    ) -> None:
+        """Take a step every so many seconds, and when the event is set that `at_once` returns."""
         while True:
-            began = self._clock.now()
+            began, early = self._clock.now(), at_once()
             try:
                 await step()
             except EngineAway as away:
-                self._lost(str(away))
+                self._lost(away)
                 await trio.sleep(RETRY_SECONDS)
             except StorageFull:
                 await trio.sleep(RETRY_SECONDS)
-            await trio.sleep_until(began + every)
+            with trio.move_on_at(began + every):
+                await early.wait()
 
     async def _exchange_all(self) -> None:
         while True:
@@ -134,7 +142,7 @@ class Hub:
                     self._clears_at = self._clock.now() + POLL_SECONDS
                     await self._leftovers.step()
             except EngineAway as away:
-                self._lost(str(away))
+                self._lost(away)
                 await trio.sleep(RETRY_SECONDS)
             except StorageFull:
                 await trio.sleep(RETRY_SECONDS)
@@ -168,9 +176,21 @@ class Hub:
                     if not self._listens_to:
                         await trio.sleep_forever()
                     names = await self._engine.wait(self._listens_to, self._host)
+                    self._deaf = None
                     self._on_wakeup(names)
-            except EngineAway:
+            except EngineAway as away:
+                self._on_deaf(away)
                 await trio.sleep(RETRY_SECONDS)
+
+    def _on_deaf(self, away: EngineAway) -> None:
+        """The end of the subscription is the first that a host notices of the end of an engine: it asks at once."""
+        if away.cause is Cause.PERMISSION:
+            if self._deaf is None:
+                self._emit(WakeupsRefused(self._name, str(away)))
+            self._deaf = away
+        elif self._targets.away_since is None:
+            self._tends_now.set()
+            self._tends_now = trio.Event()
 
     def _follow_configuration(self) -> None:
         """Listen to other targets after a reload."""
@@ -200,13 +220,16 @@ class Hub:
 
     # --- outages ----------------------------------------------------------------------------------------------------------
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, away: EngineAway) -> None:
         self._store.scopes.on_outage()
-        if self._targets.away_since is None or self._problem == "it has not answered yet":
-            self._emit(EngineLost(reason, self._then()))
         if self._targets.away_since is None:
             self._targets.away_since = self._clock.now()
-        self._problem = reason
+        self._targets.away = away
+        if not self._causes:
+            self._emit(EngineLost(self._name, away.cause.word, str(away), self._then()))
+        elif away.cause not in self._causes:
+            self._emit(EngineStillLost(self._name, away.cause.word, str(away)))
+        self._causes.add(away.cause)
 
     def _then(self) -> str:
         if self._targets.degrades:
@@ -214,13 +237,16 @@ class Hub:
         return "what it accepts waits"
 
     async def _found(self) -> None:
+        """The engine may be there again: it is when all that this host asks of it works, and not only the lease."""
         if self._targets.away_since is None:
             return
+        await self._engine.try_out(f"trial-{self._host}")
         self._complaints = await self._engine.complaints()
         reports = bool(self._complaints) and await self._engine.claim(
             f"settings {next((target.name for target in self._targets), '')}", self._host, CLAIM_SECONDS
         )
-        self._targets.away_since, self._problem, self._has_alarmed = None, None, False
+        self._targets.away_since, self._has_alarmed = None, False
+        self._causes.clear()
         for target in self._targets:  # it may have lost its last second
             await self._journal.run(epochs.offer_again, self._host, target.name)
             await self._leases.report(target)
@@ -253,10 +279,11 @@ class Hub:
             self._store.wakeups.refresh(name)
 
     def _raise_alarm(self, now: float) -> None:
-        seconds = now - (self._targets.away_since or now)
+        seconds, away = now - (self._targets.away_since or now), self._targets.away
         if seconds >= ALARM_SECONDS and not self._has_alarmed:
             self._has_alarmed = True
-            self._emit(EngineMissing(self._name, self._problem or "", self._then(), seconds))
+            said = away.cause.word, away.cause.says, away.detail
+            self._emit(EngineMissing(self._name, *said, self._then(), seconds))
 
     def _share_limits(self, *, alone: bool) -> None:
         if alone == self._has_hinted:
@@ -272,4 +299,6 @@ class Hub:
     def _state(self) -> EngineState:
         """For observers."""
         known = self._leases.forgot_at, len(self._exchange.strange), self._exchange.quarantined
-        return EngineState(self._name, self._problem, self._then(), self._complaints, *known)
+        away = None if self._targets.away_since is None else self._targets.away
+        deaf = [f"{self._deaf}; so this host asks for news every second"] if self._deaf else []
+        return EngineState(self._name, away, self._then(), [*self._complaints, *deaf], *known)

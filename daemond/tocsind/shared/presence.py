@@ -6,7 +6,6 @@ A note has no secret: its texts pass `secret.redacted`. Notes of other hosts are
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -145,12 +144,12 @@ class Presence:
         self._read = await self._engine.hosts()
         self._read_at = self._clock.now()
 
-    async def view(self, part: Part) -> tuple[float | None, list[dict[str, Any]]]:
-        """How old the answer is (seconds; None: the engine never gave one), and each host, this one first, then by name."""
-        is_old = True
-        with suppress(EngineAway), trio.move_on_after(ASK_SECONDS):
-            await self._read_all()
-            is_old = False
+    async def view(self, part: Part) -> tuple[float | None, EngineAway | None, list[dict[str, Any]]]:
+        """How old the answer is (seconds; None: the engine never gave one), why it is no new one, and each host, this one first, then by
+        name.
+        """
+        failed = await self._read_now()
+        is_old = failed is not None
         own = _row(self._host, 0.0, note_of(await self.describe(), part), is_old=False) | {"here": True}
         age = None if self._read_at is None else self._clock.now() - self._read_at
         others = [
@@ -158,7 +157,17 @@ class Presence:
             for each in sorted(self._read, key=lambda each: each.host)
             if each.host != self._host and HOST_NAME.fullmatch(each.host)
         ]
-        return age, [own, *others]
+        return age, failed, [own, *others]
+
+    async def _read_now(self) -> EngineAway | None:
+        try:
+            with trio.fail_after(ASK_SECONDS):
+                await self._read_all()
+        except EngineAway as away:
+            return away
+        except trio.TooSlowError:
+            return EngineAway(f"no answer came within {ASK_SECONDS:g} s")
+        return None
 
 
 async def _nothing() -> State:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from math import isfinite
 from typing import Any, Final, TypeVar
 
 import redis
+import trio
 
 from tocsin.ids import new_id
 from tocsind.config.shared import EngineAddress
 
-from . import scope_scripts, scripts
+from . import scope_scripts, scripts, trial
 from .client import Argument, Client
 from .engine import (
     FULL_MS,
@@ -33,6 +35,7 @@ from .engine import (
     SEEN_MS,
     SETTLING_MS,
     Account,
+    Cause,
     Done,
     EngineAway,
     Item,
@@ -49,8 +52,9 @@ from .engine import (
 T = TypeVar("T")
 
 NEWS_KEPT_MS: Final = 30 * 86_400_000  # for a host that is away
-STRANGE: Final = "the engine answers with something else than was asked for"
+STRANGE: Final = "it answers with something else than was asked for"
 TOO_OLD: Final = "the engine is too old: "
+FORBIDDEN: Final = "the engine's user may not run "
 
 
 class RedisEngine:
@@ -186,9 +190,33 @@ class RedisEngine:
             if found := {channels[name] for name, about in heard if name in channels and _concerns(about, host)}:
                 return found
 
+    async def try_out(self, name: str) -> None:
+        try:
+            await self._client.run(
+                lambda client: client.script_load(scripts.RELEASE)
+            )  # the engine may have all now, and forget
+            await trial.take_all_steps(self, name)
+        except EngineAway as away:
+            if away.cause is Cause.PERMISSION and (lacking := await self._forbidden(name)):
+                raise EngineAway(f"its user may not run {lacking}", Cause.PERMISSION) from None
+            raise
+        finally:
+            with trio.CancelScope(shield=True), suppress(EngineAway):
+                keys = _keys(name, *_KINDS, *_OTHER_KINDS, f"news:{name}") + _keys("hosts", f"told:{name}")
+                await self._client.run(lambda client: client.delete(*keys))
+
+    async def _forbidden(self, name: str) -> str:
+        """The commands that the user may not run, as text; empty when there are none, or when that cannot be asked."""
+        with suppress(EngineAway):
+            found = await self._client.run_script(trial.FORBIDDEN_COMMANDS, _keys(name, "all"), ())
+            return ", ".join(map(_text, _list(found)))
+        return ""
+
     async def complaints(self) -> list[str]:
         found = []
         info = await self._client.run(_info)
+        if lacking := await self._forbidden(f"commands-{new_id()}"):
+            found.append(f"{FORBIDDEN}{lacking}")
         if is_too_old(info):
             name, version = _name_and_version(info)
             found.append(f"{TOO_OLD}it is {name} {version}; it has to be Redis 7.0 or Valkey 7.2, or later")
@@ -225,9 +253,8 @@ class RedisEngine:
         aside = _list(await self._client.run_script(scripts.PUT_ASIDE, list(named), arguments))
         if aside:
             names = ", ".join(map(_text, aside))
-            raise EngineAway(
-                f"something else was at {names} in the engine; it is put aside there, with :wrong at its end"
-            )
+            aside_at = f"something else was at {names} in the engine; it is put aside there, with :wrong at its end"
+            raise EngineAway(aside_at, Cause.REFUSES)
 
 
 _STREAMS: Final = ("s0", "s1", "s2", "s3")
@@ -302,7 +329,7 @@ def _list(answer: object) -> list[object]:
 def _row(length: int, answer: object) -> list[object]:
     row = _list(answer)
     if len(row) != length:
-        raise EngineAway(STRANGE)
+        raise EngineAway(STRANGE, Cause.STRANGER)
     return row
 
 
@@ -315,7 +342,7 @@ def _float(answer: object) -> float:
     try:
         return float(_text(answer))
     except ValueError:
-        raise EngineAway(STRANGE) from None
+        raise EngineAway(STRANGE, Cause.STRANGER) from None
 
 
 def _bytes(answer: object) -> bytes:
@@ -332,5 +359,5 @@ def _text(answer: object) -> str:
 
 def _typed(answer: object, kind: type[T]) -> T:
     if not isinstance(answer, kind):
-        raise EngineAway(STRANGE)
+        raise EngineAway(STRANGE, Cause.STRANGER)
     return answer

@@ -15,7 +15,7 @@ from tocsind.journal import RequestRecord
 from tocsind.policy.delivery import Priority
 from tocsind.policy.patience import ShutOut
 
-from .engine import LEASE_MS, Settled, Tended
+from .engine import LEASE_MS, Cause, EngineAway, Settled, Tended
 from .outs import Out, is_local, read
 
 MARGIN: Final = 0.2  # s before its end at which a lease is not trusted any more
@@ -121,7 +121,8 @@ class Targets:
         self._options: dict[str, DestinationOptions] = {}  # of all that were shared in this run
         self.is_alone = False  # this host has never met another one
         self.offset = 0.0  # engine's clock minus this host's steady clock
-        self.away_since: float | None = clock.now()  # monotonic; None: the engine answers
+        self.away_since: float | None = clock.now()  # monotonic; None: the engine can be used
+        self.away = EngineAway(cause=Cause.UNASKED)  # why it cannot, or could not the last time
 
     def __iter__(self) -> Iterator[Target]:
         names = {options.endpoint for options in self._shared().values()}

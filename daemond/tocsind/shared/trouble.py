@@ -91,7 +91,8 @@ class Troubles:
         held_until = now if target.held_until is None or away is not None else target.held_until
         if away is not None and self.targets.is_away(now):
             waits = (Priority.NORMAL, Priority.LOW) if self.targets.degrades else tuple(Priority)
-            target.shut_out[name] = ShutOut(away, "the engine that hosts share is away", waits)
+            reason = f"the engine that hosts share {self.targets.away.cause.says}"
+            target.shut_out[name] = ShutOut(away, reason, waits)
             target.held_until = now  # later times without a holder count from its return
         elif away is None and target.holder:
             out = target.outs.get(target.holder, {}).get(self.targets.far_of(name))

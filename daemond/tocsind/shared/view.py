@@ -13,6 +13,7 @@ from tocsind.clock import Clock
 from tocsind.journal import Journal, shared_view
 from tocsind.secret import redacted_struct
 
+from .engine import LEASE_MS, Cause, EngineAway
 from .presence import Part, Presence
 from .targets import Target, Targets
 
@@ -21,10 +22,10 @@ _OLDEST: Final = 5.0  # s, whatever it takes
 
 
 class EngineState(msgspec.Struct, frozen=True):
-    """How the engine is. `problem` is None while it answers; `then` is what happens to deliveries while it is away. Times are monotonic."""
+    """How the engine is. `away` is None while it can be used; `then` is what happens to deliveries while it cannot. Times are monotonic."""
 
     name: str
-    problem: str | None
+    away: EngineAway | None
     then: str
     complaints: Sequence[str] = ()
     forgot_at: float | None = None
@@ -63,13 +64,21 @@ class View:
             "host": self._host,
             "engine": engine.name,
             "on_outage": "degrade" if self._targets.degrades else "hold",
-            "away_seconds": _ago(self._targets.away_since, now),
-            "reason": engine.problem,
+            **self._outage(engine.away, now),
             "forgot_seconds": _ago(engine.forgot_at, now),
             "complaints": list(engine.complaints),
             "quarantined": engine.quarantined,
             "lanes": lanes,
         }, _problems(engine, is_away=is_away)
+
+    def _outage(self, away: EngineAway | None, now: float) -> dict[str, Any]:
+        """Whether the engine can be used, as it stands after its name; since when not, why as a word for programs, and what it said."""
+        return {
+            "engine_state": away.cause.says if away else "answers",
+            "away_seconds": _ago(self._targets.away_since, now) if away else None,
+            "cause": away.cause.word if away else None,
+            "reason": away.detail or away.cause.says if away else None,
+        }
 
     def tell_story(self, delivery: dict[str, Any]) -> None:
         """Add to a delivery in `why` whether it was accepted here, and who would send it now."""
@@ -85,22 +94,22 @@ class View:
 
     def _who_sends(self, target: Target) -> str:
         now, engine = self._clock.now(), self._engine()
-        if self._targets.is_away(now):
-            return f"the engine is away: {engine.problem}; {engine.then}"
         if target.holds(now):
             return "this host sends"
+        if outage := _outage_of(engine, is_away=self._targets.is_away(now)):
+            return outage
         return f"{target.holder} sends" if target.holder else "no host sends at present"
 
     async def hosts(self) -> dict[str, Any]:
         """Every host that the engine knows; the last known ones while it is away."""
         counts = await self._count()
-        age, hosts = await self.presence.view(self._part(counts))
+        age, failed, hosts = await self.presence.view(self._part(counts))
         engine, now = self._engine(), self._clock.now()
         answer = {
             "schema": 1,
             "engine": engine.name,
-            "away_seconds": _ago(self._targets.away_since, now),
-            "reason": engine.problem,
+            **self._outage(engine.away or failed, now),
+            "is_current": failed is None,
             "as_of": None if age is None else round(self._clock.wall() - age, 3),
             "hosts": hosts,
         }
@@ -148,10 +157,18 @@ def _ago(at: float | None, now: float) -> float | None:
     return None if at is None else round(now - at, 3)
 
 
+def _outage_of(engine: EngineState, *, is_away: bool) -> str:
+    """That the engine cannot be used, and what happens now, or soon; empty while it can, and right after the start."""
+    if engine.away is None or (engine.away.cause is Cause.UNASKED and not is_away):
+        return ""
+    soon = "" if is_away else f"if that lasts for {LEASE_MS / 1000:g} s, "
+    return f"{engine.away}; {soon}{engine.then}"
+
+
 def _problems(engine: EngineState, *, is_away: bool) -> list[str]:
     problems = list(engine.complaints)
-    if is_away:
-        problems.append(f"the engine is away: {engine.problem}; {engine.then}")
+    if outage := _outage_of(engine, is_away=is_away):
+        problems.append(outage)
     if engine.strange:
         problems.append(f"other hosts handed over {engine.strange} deliveries that this host has no destination for")
     return problems

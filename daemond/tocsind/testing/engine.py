@@ -291,6 +291,10 @@ class MemoryEngine:
         await self._changed.wait()
         return targets
 
+    async def try_out(self, name: str) -> None:
+        del name
+        self._check()
+
     async def complaints(self) -> list[str]:
         self._check()
         return []

@@ -109,6 +109,9 @@ class Way:
     async def claim(self, about: str, host: str, seconds: float) -> bool:
         return await self._ask(lambda: self._engine.claim(about, host, seconds))
 
+    async def try_out(self, name: str) -> None:
+        await self._ask(lambda: self._engine.try_out(name))
+
     async def complaints(self) -> list[str]:
         return await self._ask(self._engine.complaints)
 
