@@ -40,6 +40,10 @@ _BOUNDS = """(() => {
 })()"""
 
 
+class NavigatingError(Exception):
+    """The page with which the call began has gone; the next one is not there yet."""
+
+
 class Tab:
     """One page. `errors` are what the console of the browser shows as an error: exceptions, failed requests, violations of a policy."""
 
@@ -64,7 +68,9 @@ class Tab:
         os.write(self._to, json.dumps({**message, **session}).encode() + b"\0")
         while (answer := self._receive()).get("id") != number:
             self._note(answer)
-        assert "error" not in answer, f"{method}: {answer['error']}"
+        if (error := answer.get("error")) and any(word in error["message"] for word in ("context", "navigated")):
+            raise NavigatingError(error["message"])
+        assert error is None, f"{method}: {error}"
         result: dict[str, Any] = answer["result"]
         return result
 
@@ -110,9 +116,15 @@ class Tab:
     def until(self, script: str) -> None:
         """Wait until an expression is true."""
         end = time.monotonic() + PATIENCE
-        while not self.value(f"Boolean({script})"):
+        while not self._is_true(script):
             assert time.monotonic() < end, f"never true: {script}; the page says: {self.text()}; {self.errors}"
             time.sleep(0.02)
+
+    def _is_true(self, script: str) -> bool:
+        try:
+            return bool(self.value(f"Boolean({script})"))
+        except NavigatingError:
+            return False
 
     def text(self) -> str:
         """All text that a person sees."""

@@ -32,6 +32,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it, and so would
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's `&` ignores this one
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.umask(0o022)  # as nearly everywhere: other users read what some tests write, and a test of a umask sets its own
+
 # Hundreds of processes import the same modules, and each worker the same tests: they compile them once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

@@ -219,9 +219,8 @@ def as_stranger(work: Callable[[], Any]) -> Any:
 
 @contextmanager
 def memory_folder() -> Iterator[Path]:
-    """A new folder in memory where there is such a thing: for thousands of commits of which none has to survive the machine."""
-    shared = "/dev/shm"
-    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+    """A new folder in memory where tests have room there: for thousands of commits of which none has to survive the machine."""
+    with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 

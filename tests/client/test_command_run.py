@@ -174,6 +174,8 @@ import signal, time
 heard = []
 signal.signal(signal.SIGINT, lambda *_: heard.append(1))
 print("up", flush=True)
+while not heard:
+    time.sleep(0.01)
 end = time.monotonic() + 0.3  # a second one would come within microseconds of the first
 while time.monotonic() < end:
     time.sleep(0.01)

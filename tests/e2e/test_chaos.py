@@ -164,7 +164,10 @@ def test_every_receipt_is_true_under_injected_faults(tmp_path: Path) -> None:
                 assert all(copy.marked for copy in copies[1:]), copies  # only requests in flight at a kill are repeated
 
         run()
-        assert {fault: took for fault, each in world.seconds.items() if (took := median(each)) >= 2 * TIMEOUT} == {}
+        most = 2 * TIMEOUT + 5 * median(
+            world.seconds["absent"]
+        )  # there a send is a write to the spool, without an exchange
+        assert {fault: took for fault, each in world.seconds.items() if (took := median(each)) >= most} == {}
         everything = Counter(copy.marked for copies in world.settle().values() for copy in copies)
         assert everything[False] > 0
         assert world.daemon.status()["spool"]["quarantined"] == 0

@@ -12,7 +12,8 @@ from tocsin.signals import PRIORITIES, Signal
 
 TOO_LATE = "its time passed before it could be sent"
 TOO_LATE_IN_DOUBT = "its time passed; an earlier attempt may have posted it"
-SOON = 1.5  # seconds; a busy machine sends a request within them
+SOON = 1.5  # seconds
+IN_TIME = 4.0  # seconds; a busy machine sends a request within them
 
 
 def assert_expired(daemon: DaemonProcess, *ids: str) -> None:
@@ -61,9 +62,9 @@ def test_signal_that_expires_between_attempts_is_settled_at_once(tmp_path: Path,
     with DaemonProcess(tmp_path, config).start() as daemon:
         fake.script({"behaviour": "status", "status": 503})
         fake.control("POST", "hold")
-        mortal = daemon.client.send("mortal", expires=SOON).id
+        mortal = daemon.client.send("mortal", expires=IN_TIME).id
         until(fake, lambda counts: counts["held"] == 1)
-        bystander = daemon.client.send("bystander", expires=2 * SOON, to="d").id
+        bystander = daemon.client.send("bystander", expires=IN_TIME, to="d").id
         assert_expired(daemon, bystander)  # so the other signal has expired as well, while its request is in flight
         assert delivery(daemon, mortal)["state"] == "sending"
         fake.control("POST", "release")
@@ -79,10 +80,10 @@ def test_requeued_signal_past_its_deadline_is_not_posted(tmp_path: Path, fake: F
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         fake.script({"behaviour": "status", "status": 400, "code": 50006})
-        mortal = daemon.client.send("mortal", expires=SOON).id
+        mortal = daemon.client.send("mortal", expires=IN_TIME).id
         assert daemon.settled(mortal) == ["dead"]
         hold_one(fake, daemon)
-        bystander = daemon.client.send("bystander", expires=SOON).id
+        bystander = daemon.client.send("bystander", expires=IN_TIME).id
         assert_expired(daemon, bystander)
         daemon.client.request("retry", id=mortal)
         assert_expired(daemon, bystander, mortal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,7 @@ def test_burst_on_one_key_ends_with_last_state_and_no_429(
         DaemonProcess(tmp_path, discord("d", fake.webhooks[0]["url"], **LIMITS) + route("d")) as daemon,
     ):
         daemon.start()
+        began = time.monotonic()
         ids = [send(daemon, "state 0")]
         for number in range(1, STORM):
             ids.append(daemon.client.send(f"state {number}", key=KEY).id)
@@ -137,10 +139,11 @@ def test_burst_on_one_key_ends_with_last_state_and_no_429(
                 daemon.kill()
                 daemon.start()
         assert all_delivered(daemon, ids)
+        permitted = 30 * (1 + (time.monotonic() - began) / 3)
         (message,), counts = fake.messages(), fake.counts()
         assert (counts["limited"], counts["posts"]) == ({}, 1)
         assert (shown(message).title, shown(message).id) == (f"state {STORM - 1}", ids[-1])
-        assert counts["edited"] < STORM / 5
+        assert counts["edited"] < max(STORM / 5, permitted)  # a slow machine has the time for more edits
         assert {delivery(daemon, id_)["message"] for id_ in ids} == {message["message_id"]}
         assert queue(daemon) == []
         assert daemon.status()["counters"]["deliveries_digested"] == 0

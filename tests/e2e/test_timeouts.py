@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,16 @@ from tests.e2e.assertions import arrived, attempts, delivery
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 
 SILENCES: list[dict[str, Any]] = [
-    {"behaviour": "slow", "delay": 30},
+    {"behaviour": "slow", "delay": 60},
     {"behaviour": "drop", "saved": True},
 ]
-IN_TIME = '"500ms"'  # the deadline of a response
 RETRY = '{ first = "10ms", most = "10ms" }'
 
 
-def config(fake: FakeProcess) -> str:
-    """A lane with a short deadline, and a file as fallback."""
-    first = discord("d", fake.webhooks[0]["url"], deadline=IN_TIME, retry=RETRY, fallback='["spare"]')
+def config(fake: FakeProcess, silence: Mapping[str, Any]) -> str:
+    """A lane whose deadline a response keeps that comes, and a file as fallback."""
+    deadline = '"2s"' if silence["behaviour"] == "slow" else '"30s"'
+    first = discord("d", fake.webhooks[0]["url"], deadline=deadline, retry=RETRY, fallback='["spare"]')
     return first + file("spare") + route("d")
 
 
@@ -29,7 +30,7 @@ def test_ambiguous_signal_is_sent_again_and_marked(
     tmp_path: Path, fake: FakeProcess, priority: str, silence: dict[str, Any]
 ) -> None:
     fake.script(silence)
-    with DaemonProcess(tmp_path, config(fake)).start() as daemon:
+    with DaemonProcess(tmp_path, config(fake, silence)).start() as daemon:
         id_ = daemon.client.send("signal", priority=priority).id
         assert daemon.settled(id_) == ["delivered"]
         assert [outcome for outcome, _ in attempts(daemon, id_)] == ["unknown", "delivered"]
@@ -43,7 +44,7 @@ def test_ambiguous_low_signal_counts_as_sent_and_why_shows_doubt(
     tmp_path: Path, fake: FakeProcess, silence: dict[str, Any]
 ) -> None:
     fake.script(silence)
-    with DaemonProcess(tmp_path, config(fake)).start() as daemon:
+    with DaemonProcess(tmp_path, config(fake, silence)).start() as daemon:
         id_ = daemon.client.send("signal", priority="low").id
         assert daemon.settled(id_) == ["delivered"]
         mine, counters = delivery(daemon, id_), daemon.status()["counters"]
@@ -55,8 +56,9 @@ def test_ambiguous_low_signal_counts_as_sent_and_why_shows_doubt(
 
 
 def test_signal_ambiguous_twice_goes_to_fallback_marked(tmp_path: Path, fake: FakeProcess) -> None:
-    fake.script({"behaviour": "drop", "saved": True, "count": 2})
-    with DaemonProcess(tmp_path, config(fake)).start() as daemon:
+    silence = {"behaviour": "drop", "saved": True, "count": 2}
+    fake.script(silence)
+    with DaemonProcess(tmp_path, config(fake, silence)).start() as daemon:
         id_ = daemon.client.send("signal", priority="urgent").id
         assert daemon.settled(id_) == ["delivered"]
         assert delivery(daemon, id_)["state"] == "unknown"

@@ -86,7 +86,7 @@ async def test_large_bodies_wait_for_room_and_small_ones_do_not() -> None:
 
 
 async def test_kept_connection_serves_many_requests_and_ends_when_idle() -> None:
-    async with serving(no_content, Bounds(keep_alive=0.2)) as streams:
+    async with serving(no_content, Bounds(keep_alive=1.0)) as streams:
         stream = await streams.open()
         for _ in range(3):
             await stream.send_all(post(3))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import trio
 from tests.daemon.inprocess import PATIENCE, InProcess, destination, in_process
 
@@ -611,6 +612,11 @@ async def test_long_block_raises_an_alarm_and_a_short_one_does_not(tmp_path: Pat
         assert await here.raised(BANNED) == [("limited", "a", "b")]
         await here.settled()
     assert "No alerts reach a: shut out for 1h" in (tmp_path / "b.jsonl").read_text()
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(3600, "1h"), (3541.2, "1h"), (3540, "59m"), (60.4, "2m"), (60, "1m")])
+def test_alarm_of_a_block_shows_whole_minutes(seconds: float, shown: str) -> None:
+    assert alarm_texts.limited("a", "429", seconds).title == f"No alerts reach a: shut out for {shown}"
 
 
 async def test_open_breaker_raises_one_alarm(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from math import ceil
 
 import msgspec
 
@@ -95,10 +96,15 @@ def late(name: str, seconds: float) -> Alarm:
 
 def limited(name: str, reason: str | None, seconds: float) -> Alarm:
     """The server of the destination blocks it for so much longer."""
-    title = f"No alerts reach {name}: shut out for {format_duration(round(seconds))}"
+    title = f"No alerts reach {name}: shut out for {_wait(seconds)}"
     return Alarm(
         "limited", name, title, f"{reason or 'It is blocked'}. {_TRIED_AGAIN}", _SEE, Moves.LATE, unreachable=name
     )
+
+
+def _wait(seconds: float) -> str:
+    """A remaining time, in whole minutes from one minute on: it goes on while people read of it."""
+    return format_duration(60 * ceil(seconds / 60) if seconds > 60 else round(seconds))
 
 
 def damaged(finding: Finding) -> Alarm:
