@@ -49,6 +49,7 @@ ERROR_KINDS = {
     "not-permitted": "the configuration does not allow it, or not to this user",
     "not-found": "no such signal or destination",
     "not-configured": "the configuration lacks what the request is about",
+    "invalid-configuration": "the configuration has mistakes, and the one before it stays in force",
     "internal": "a bug in the daemon, which is leaving because of it",
 }
 

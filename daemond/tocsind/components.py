@@ -20,7 +20,7 @@ from .expectations import Expectations
 from .http import HttpListener, Intake, make_router
 from .http.page import Page
 from .ipc import Handlers
-from .ipc.handlers import AddWebhook
+from .ipc.handlers import AddWebhook, ApplyFile
 from .journal import Journal
 from .observe.alarm_routes import AlarmRoutes
 from .observe.alarm_tracker import AlarmTracker
@@ -174,7 +174,7 @@ class Components:
         )
         self.expectations = Expectations(self._journal, core.acceptor, config=core.config, clock=clock, emit=emit)
 
-    def handlers(self, feed: EventFeed, add_webhook: AddWebhook) -> Handlers:
+    def handlers(self, feed: EventFeed, add_webhook: AddWebhook, reload: ApplyFile) -> Handlers:
         """The handlers of the socket's requests."""
         return Handlers(
             self._journal,
@@ -189,6 +189,7 @@ class Components:
             stories=self.stories,
             feed=feed,
             add_webhook=add_webhook,
+            reload=reload,
             hosts=self.hub.view.hosts if self.hub else None,
             clock=self._clock,
             emit=self._emit,

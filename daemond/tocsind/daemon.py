@@ -54,6 +54,7 @@ from .events import (
     ConfigurationWarning,
     Reloaded,
     ReloadRefused,
+    SharesNothing,
     Started,
     Stopped,
     Stopping,
@@ -98,7 +99,7 @@ class Daemon:
         log_write: Write | None = None,
     ) -> None:
         self._configuration = configuration
-        self._config = configuration()
+        self._config = self._started_with = configuration()
         self._log_level = log
         self._inherited = systemd.inherited_socket()
         self._wanted = socket or os.environ.get("TOCSIN_SOCKET") or self._config.daemon.socket
@@ -143,7 +144,7 @@ class Daemon:
             self.folder,
             metrics=self._metrics,
             alarm_tracker=self._alarm_tracker,
-            concerns=lambda: [*self._reload_problems, *self._config.problems],
+            concerns=lambda: [*self._reload_problems, *self._unapplied(), *self._config.problems],
             clock=self._clock,
             emit=self._emit,
         )
@@ -207,7 +208,12 @@ class Daemon:
         async def add_webhook(url: str, peer: Peer) -> str:
             return await self._add_webhook(url, peer, components.lanes, lanes_nursery)
 
-        handlers = components.handlers(self._feed, add_webhook)
+        async def reload() -> dict[str, Any]:
+            await self._reload(components, lanes_nursery)
+            destinations, warnings = len(self._config.destinations), list(self._config.warnings)
+            return {"destinations": destinations, "restart": self._unapplied(), "warnings": warnings}
+
+        handlers = components.handlers(self._feed, add_webhook, reload)
         return Server(handlers, self._emit, fitted(hardening.descriptors()))
 
     def _make_http(self, components: Components, listener: UnixListener) -> HttpListener:
@@ -236,6 +242,8 @@ class Daemon:
 
     async def _announce_ready(self, journal: Journal, ambiguous: int) -> None:
         self._emit_warnings(self._config)
+        if self._config.shared.absent:
+            self._emit(SharesNothing(self._config.shared.absent))
         if self._inherited and self._wanted not in (None, self.socket):
             where = f"the socket is {self.socket}, inherited from the service manager, and not {self._wanted}"
             self._emit(ConfigurationWarning(where))
@@ -256,7 +264,7 @@ class Daemon:
             async for number in signals:
                 if number == signal.SIGHUP:
                     if not self.leaving:
-                        nursery.start_soon(self._reload, components, nursery)
+                        nursery.start_soon(self._reload_by_signal, components, nursery)
                 elif not self.leaving:
                     self._emit(Stopping(signal.Signals(number).name))
                     self.leaving = True
@@ -279,7 +287,12 @@ class Daemon:
         self.log.close()
         os._exit(0)
 
+    async def _reload_by_signal(self, components: Components, lanes_nursery: trio.Nursery) -> None:
+        with suppress(ConfigurationInvalid):  # status and log have it
+            await self._reload(components, lanes_nursery)
+
     async def _reload(self, components: Components, lanes_nursery: trio.Nursery) -> None:
+        """Raises ConfigurationInvalid when the configuration before stays in force."""
         async with self._reloading:
             systemd.reloading()
             await self._catch_up()  # the old configuration applies to signals that were written before
@@ -291,13 +304,15 @@ class Daemon:
                     f"the last reload was refused, the configuration before it is in force: {invalid.problems[0]}"
                 ]
                 self._emit(ReloadRefused(tuple(map(str, invalid.problems))))
+                raise
             else:
                 await components.lanes.apply(config, lanes_nursery)
                 with suppress(StorageFull):  # the next reload repeats it
                     await components.expectations.apply(config)
                 components.core.disk_guard.check()  # the reserve may have changed
                 self._apply(config)
-            systemd.ready()
+            finally:
+                systemd.ready()
 
     def _with_client_webhooks(self, config: Config) -> Config:
         """The configuration with the client webhooks, and without what network settings and disks rule out. Reads files."""
@@ -314,16 +329,22 @@ class Daemon:
         return name
 
     def _apply(self, config: Config) -> None:
-        if (config.daemon.socket, config.daemon.state) != (self._config.daemon.socket, self._config.daemon.state):
-            self._emit(ConfigurationWarning("[daemon] socket and state take effect at the next start only"))
-        if config.shared != self._config.shared:
-            self._emit(ConfigurationWarning("[shared] takes effect at the next start only"))
         self._config = config
         self._reload_problems = []
+        for each in self._unapplied():
+            self._emit(ConfigurationWarning(each))
         self.log.set_level(self._log_level or config.daemon.log)
         self._apply_to_observers(config)
         self._emit_warnings(config)
         self._emit(Reloaded(len(config.destinations)))
+
+    def _unapplied(self) -> list[str]:
+        """The parts of the configuration that differ from those of the start, and need another one."""
+        began, now = self._started_with, self._config
+        found = ["[daemon] socket"] if now.daemon.socket != began.daemon.socket else []
+        found += ["[daemon] state"] if now.daemon.state != began.daemon.state else []
+        found += ["[shared]"] if now.shared != began.shared else []
+        return [f"{each} has changed, and takes effect at the next start only: restart the daemon" for each in found]
 
     def _emit_warnings(self, config: Config) -> None:
         for each in config.warnings:

@@ -91,6 +91,7 @@ async def running_server(folder: Path, **limits: Any) -> AsyncIterator[RunningSe
                 stories=Stories(journal, lanes, clock),
                 feed=EventFeed(clock),
                 add_webhook=reject_webhook,
+                reload=no_reload,
                 clock=clock,
                 emit=emit,
             )
@@ -105,6 +106,10 @@ async def running_server(folder: Path, **limits: Any) -> AsyncIterator[RunningSe
 
 async def reject_webhook(_: str, __: Peer) -> str:
     raise AssertionError("no test adds a webhook here")
+
+
+async def no_reload() -> dict[str, Any]:
+    raise AssertionError("no test reloads here")
 
 
 async def exchange(stream: trio.SocketStream, message: dict[str, Any]) -> dict[str, Any]:

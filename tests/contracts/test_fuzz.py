@@ -16,7 +16,7 @@ from tests.harness import DaemonProcess, FakeProcess, discord, file, route
 from tocsin.signals import FIELD_NAMES
 from tocsin.wire import ERROR_KINDS
 
-OPS = ("send", "send_many", "status", "why", "queue", "retry", "drop", "enable", "tail", "wait")
+OPS = ("send", "send_many", "status", "why", "queue", "retry", "drop", "enable", "reload", "tail", "wait")
 FIELDS = ("signal", "signals", "ack", "id", "state", "destination", "limit", "all", "follow", "v", "uid")
 BATCH = settings(
     max_examples=40,

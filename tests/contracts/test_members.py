@@ -70,7 +70,7 @@ def test_member_drops_and_retries_own_signals_only(daemon: DaemonProcess) -> Non
 
 @pytest.mark.parametrize(
     "request_of",
-    [{"op": "retry", "all": True}, {"op": "enable", "destination": "local-file"}, {"op": "backup"}],
+    [{"op": "retry", "all": True}, {"op": "enable", "destination": "local-file"}, {"op": "backup"}, {"op": "reload"}],
     ids=lambda each: each["op"],
 )
 def test_member_may_not_use_operator_requests(daemon: DaemonProcess, request_of: dict[str, Any]) -> None:

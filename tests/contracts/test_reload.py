@@ -11,6 +11,7 @@ import pytest
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route, until
 
 PLAIN = file() + route("local-file")
+PARTS = ("[daemon] state", "[shared]")
 
 
 @pytest.fixture
@@ -201,6 +202,33 @@ def test_reload_with_another_socket_path_reports_that_it_needs_a_restart(daemon:
     apply(daemon, f'[daemon]\nsocket = "{tmp_path}/other.sock"\n{PLAIN}')
     assert "next start" in daemon.wait_for("configuration-warning")["problem"]
     assert daemon.listens()
+
+
+def test_reload_command_says_what_is_in_force_and_what_needs_a_restart(daemon: DaemonProcess, tmp_path: Path) -> None:
+    done = daemon.tocsin("reload")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "the configuration is in force, with 1 destination\n"
+    shared = '[shared]\nurl = "unix:///nowhere/engine.sock"\n'
+    daemon.configure(f'[daemon]\nstate = "{tmp_path}/other"\n{shared}{PLAIN}')
+    done = daemon.tocsin("reload")
+    assert done.returncode == 0
+    needs = [f"{part} has changed, and takes effect at the next start only: restart the daemon" for part in PARTS]
+    assert [line.removeprefix("tocsin: ") for line in done.stderr.splitlines()][:2] == needs
+    assert daemon.status()["problems"] == needs
+    daemon.configure(PLAIN + "# touched\n")
+    assert json.loads(daemon.tocsin("reload", "--json").stdout)["restart"] == [], "as at the start"
+    assert daemon.status()["health"] == "ok"
+
+
+def test_reload_command_names_the_mistakes(daemon: DaemonProcess) -> None:
+    daemon.configure(PLAIN + 'colour = "red"\n')
+    done = daemon.tocsin("reload", "--json")
+    assert done.returncode == 78
+    error = json.loads(done.stdout)["error"]
+    assert error["kind"] == "invalid-configuration"
+    assert "colour" in error["message"]
+    assert "stays in force" in error["message"]
+    assert daemon.status()["health"] == "degraded"
 
 
 def test_hundred_reloads_are_applied_in_sequence(daemon: DaemonProcess) -> None:

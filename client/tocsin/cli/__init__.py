@@ -42,6 +42,7 @@ VERBS = {  # name: module, summary
     "expected": ("expect", "list the programs whose heartbeats are expected"),
     "backup": ("backup", "copy the journal while the daemon runs"),
     "enable": ("operate", "put a disabled destination back into service"),
+    "reload": ("reload", "read the configuration again, and say what came of it"),
     "test": ("dry_run", "show where and when a signal would be sent, without sending it; --send sends a marked test"),
     "demo": ("demo", "run a daemon and a fake Discord in a temporary folder"),
 }

@@ -37,6 +37,7 @@ _OF_KIND = {
     "stopping": TRY_LATER,
     "not-permitted": PERMISSION,
     "not-configured": CONFIGURATION,
+    "invalid-configuration": CONFIGURATION,
     "unknown-op": PROTOCOL,
     "protocol": PROTOCOL,
     "broken-frame": PROTOCOL,

@@ -42,7 +42,6 @@ _ELSEWHERE = {  # verbs of the daemon, and what its supervisor does
     "help": "tocsin --help",
     "stop": "systemctl stop tocsind",
     "restart": "systemctl restart tocsind",
-    "reload": "systemctl reload tocsind",
 }
 
 

@@ -97,7 +97,9 @@ def _parsed(text: str, source: str, *, exposed: bool) -> Config:
     defaults: dict[str, Any] = {"daemon": DaemonOptions(), "priorities": Thresholds(), "routes": ()}
     found.pop("client", None)  # clients read it themselves (tocsin.paths); here it is only checked
     places = {name: _path_of(name, findings) for name, each in found["destinations"].items() if each.kind == "file"}
-    return Config(**(defaults | found), warnings=warnings, source=source, places=places)
+    absent = found["shared"].absent if "shared" in found else None
+    problems = (f"[shared]: {absent}: this host shares nothing, and paces alone",) if absent else ()
+    return Config(**(defaults | found), warnings=warnings, problems=problems, source=source, places=places)
 
 
 def _path_of(name: str, findings: Findings) -> str:

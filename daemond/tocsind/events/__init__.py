@@ -107,6 +107,7 @@ from .shared import (
     LeaseLeft,
     LeaseLost,
     LeaseTaken,
+    SharesNothing,
     WakeupsRefused,
 )
 from .timed import (
@@ -193,6 +194,7 @@ __all__ = [
     "Requeued",
     "Rerouted",
     "Sent",
+    "SharesNothing",
     "SignalRefused",
     "SignalsLost",
     "SilenceAdded",

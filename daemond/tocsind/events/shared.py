@@ -7,6 +7,13 @@ from typing import ClassVar
 from .event import Event
 
 
+class SharesNothing(Event, frozen=True):
+    """The daemon started with [shared] and cannot take part: `reason` says what is lacking. A configuration-warning has it in the log."""
+
+    level: ClassVar[str] = "debug"
+    reason: str
+
+
 class EngineLost(Event, frozen=True):
     """The engine cannot be used: `cause` is a word of `tocsind.shared.engine.Cause`, `reason` a sentence. What this host accepts stays in
     its journal; `then` says what happens to it.

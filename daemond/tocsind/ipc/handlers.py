@@ -11,6 +11,7 @@ from tocsin.frames import signal_in
 from tocsin.likely_words import likely_or_all
 from tocsin.signals import Receipt, Signal
 from tocsind.clock import Clock, steady_to_wall
+from tocsind.config import ConfigurationInvalid
 from tocsind.core.accept import Acceptor
 from tocsind.core.admission import Peer
 from tocsind.core.client_webhooks import WebhookRefused
@@ -36,6 +37,7 @@ from tocsind.ipc.protocol import (
     Hosts,
     Losses,
     Queue,
+    Reload,
     Retry,
     Send,
     SendMany,
@@ -66,6 +68,7 @@ from .silence_requests import SilenceRequests
 
 T = TypeVar("T")
 AddWebhook = Callable[[str, Peer], Awaitable[str]]  # from a webhook's URL to its destination. Raises WebhookRefused
+ApplyFile = Callable[[], Awaitable[dict[str, Any]]]  # a reload, and what came of it. Raises ConfigurationInvalid
 ReadHosts = Callable[[], Awaitable[dict[str, Any]]]  # `shared.view`
 
 LONGEST_WAIT = 3600.0  # seconds that one `wait` may hold a connection
@@ -91,6 +94,7 @@ class Handlers:
         stories: Stories,
         feed: EventFeed,
         add_webhook: AddWebhook,
+        reload: ApplyFile,
         hosts: ReadHosts | None = None,
         clock: Clock,
         emit: Emit,
@@ -108,6 +112,7 @@ class Handlers:
         self._feed = feed
         self._titles = EventTitles(journal)
         self._add_webhook = add_webhook
+        self._reload = reload
         self._hosts = hosts
         self._clock = clock
         self._emit = emit
@@ -122,6 +127,7 @@ class Handlers:
             Silences: self._silences.on_silences,
             Expected: self._expectations.on_expected,
             Hosts: self._on_hosts,
+            Reload: self._on_reload,
             Wait: self._on_wait,
             Test: DryRunRequests(journal, acceptor, lanes, clock).on_test,
         }
@@ -206,6 +212,13 @@ class Handlers:
                 "not-configured", "this host shares nothing: there is no [shared], or its url was not set at the start"
             )
         return {"hosts": await self._hosts()}
+
+    async def _on_reload(self, _: Reload) -> dict[str, Any]:
+        try:
+            return await self._reload()
+        except ConfigurationInvalid as invalid:
+            said = "; ".join(map(str, invalid.problems))
+            raise Refusal("invalid-configuration", f"the configuration before it stays in force: {said}") from None
 
     async def _on_why(self, request: Why) -> dict[str, Any]:
         id_ = await whole_id(self._journal, request.id)

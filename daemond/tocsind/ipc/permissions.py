@@ -8,7 +8,7 @@ from __future__ import annotations
 from tocsin import trust
 from tocsind.core.admission import Peer
 from tocsind.events import Emit, RequestNotPermitted
-from tocsind.ipc.protocol import AnyRequest, Backup, Drop, Enable, Retry
+from tocsind.ipc.protocol import AnyRequest, Backup, Drop, Enable, Reload, Retry
 from tocsind.journal import Journal, queries
 
 from .connection import Refusal
@@ -19,7 +19,7 @@ async def permit(request: AnyRequest, peer: Peer, journal: Journal, emit: Emit) 
     if peer.uid in trust.owners():
         return
     match request:
-        case Enable() | Backup() | Retry(id=None):
+        case Enable() | Backup() | Reload() | Retry(id=None):
             whose = "root and the daemon's own user"
         case Drop(id=str(id_)) | Retry(id=str(id_)):
             sender = await journal.run(queries.sender, id_)

@@ -185,6 +185,10 @@ class Expected(Request, frozen=True, kw_only=True, tag="expected"):
     """All expectations."""
 
 
+class Reload(Request, frozen=True, kw_only=True, tag="reload"):
+    """Read the configuration again, as SIGHUP does, and say what came of it."""
+
+
 class Hosts(Request, frozen=True, kw_only=True, tag="hosts"):
     """The hosts that share an engine with this one."""
 
@@ -213,4 +217,5 @@ AnyRequest = (
     | Goodbye
     | Expected
     | Hosts
+    | Reload
 )

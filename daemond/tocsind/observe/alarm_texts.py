@@ -16,6 +16,7 @@ from tocsind.events import (
     ItemQuarantined,
     LossesReported,
     Quarantined,
+    SharesNothing,
     SignalRefused,
     SignalsLost,
     SocketProblem,
@@ -142,6 +143,15 @@ def engine_missing(fact: EngineMissing) -> Alarm:
     title = f"The engine {fact.engine} {fact.says}, for {format_duration(round(fact.seconds))} now"
     said = f"{_sentence(fact.detail.removesuffix('.'))}. " if fact.detail else ""
     return Alarm("engine", fact.engine, title, f"{said}Until it can be used again, {fact.then}.")
+
+
+def shares_nothing(fact: SharesNothing) -> Alarm:
+    """[shared] is without effect. Once for each reason: a host may be meant to be alone."""
+    body = f"{fact.reason}. It paces alone, and other hosts do not send what it accepts when it dies."
+    command = "When that is mended, restart the daemon."
+    return Alarm(
+        "shares-nothing", "[shared]", "This host shares no channel, though [shared] is set", body, command, once=True
+    )
 
 
 def engine_unsafe(fact: EngineUnsafe) -> Alarm | None:

@@ -33,6 +33,7 @@ from tocsind.events import (
     Recovered,
     Rerouted,
     Sent,
+    SharesNothing,
     SignalRefused,
     SignalsLost,
     SocketProblem,
@@ -154,6 +155,7 @@ _ALARMS: dict[type[Event], Callable[[Any], Alarm | None]] = {
     SocketProblem: texts.socket_gone,
     EngineMissing: texts.engine_missing,
     EngineUnsafe: texts.engine_unsafe,
+    SharesNothing: texts.shares_nothing,
     HostMissing: texts.host_missing,
     SignalsLost: texts.lost,
 }
