@@ -224,7 +224,9 @@ def test_own_tells_which_deliveries_the_engine_may_have(database: sqlite3.Connec
 
 def test_what_the_engine_gives_back_is_free_and_the_rest_is_offered_again(database: sqlite3.Connection) -> None:
     (one, first), (two, second) = handed_over(database), handed_over(database)
-    withdrawals.taken_back(database, [f"vm-1/{one}/a"], [f"vm-1/{two}/a"])
+    withdrawals.taken_back(database, {f"vm-1/{one}/a": True}, [f"vm-1/{two}/a"])
+    assert told(database, one)["possible_duplicate"]
+    assert not told(database, two)["possible_duplicate"]
     assert (stage(database, first), stage(database, second)) == ("told", "begun")
     offered = shared.leaving(database, HERE, {Priority.NORMAL: 0}, 9, digests=True)
     assert [each.delivery.number for each in offered] == [first, second], "the first again, if nothing ends it"

@@ -400,7 +400,7 @@ async def test_item_can_be_withdrawn_unless_an_attempt_is_open(engine: Engine) -
     await engine.offer(T, A, [item(1), item(2), item(3, priority=Priority.URGENT)])
     ids = [f"{A}/{n}" for n in (1, 2, 3)]
     await engine.begin(T, token, ids[:1], [], f"{A}/1/0")
-    assert await engine.withdraw(T, [*ids, "unknown"]) == ids[1:]
+    assert await engine.withdraw(T, [*ids, "unknown"]) == dict.fromkeys(ids[1:], False)
     assert [each.id for each in await read(engine)] == ids[:1]
     assert await read(engine, Priority.URGENT) == []
     assert await engine.begin(T, token, ids, ids, f"{A}/2/0") == ids[1:], "who wants to send it learns that it has gone"
@@ -470,3 +470,39 @@ async def test_an_end_without_arrival_does_not_replace_the_news_of_an_arrival(en
             await engine.settle(T, token, Settled(done=[end]))
         assert [each.result for each in await news(engine)] == [b"sent"]
         await engine.forget(T, A, [f"{A}/1"])
+
+
+async def test_an_attempt_that_leaves_no_copy_keeps_its_item_and_marks_nothing(engine: Engine) -> None:
+    token = await holder(engine)
+    await engine.offer(T, A, [item(1), item(2)])
+    ids = [f"{A}/1", f"{A}/2"]
+    await engine.begin(T, token, ids, ids, "r", copies=False)
+    assert [each.attempted for each in await read(engine)] == [False, False]
+    assert await engine.withdraw(T, ids) == {}
+    await engine.settle(T, token, Settled(waiting=ids[:1], request="r"))
+    assert await engine.withdraw(T, ids) == {ids[0]: False}
+
+
+async def test_an_attempt_that_may_have_arrived_is_told_to_the_next_holder_and_to_its_host(engine: Engine) -> None:
+    token = await holder(engine)
+    await engine.offer(T, A, [item(1)])
+    ids = [f"{A}/1"]
+    await engine.begin(T, token, ids, ids, "r")
+    await engine.settle(T, token, Settled(waiting=ids, doubtful=ids, request="r"))
+    assert [each.attempted for each in await read(engine)] == [True]
+    await engine.begin(T, token, ids, ids, "r2", copies=False)
+    assert [each.attempted for each in await read(engine)] == [True], "the edit does not take the doubt away"
+    assert await engine.withdraw(T, ids) == {}
+    await engine.settle(T, token, Settled(waiting=ids, doubtful=ids, request="r2"))
+    assert await engine.withdraw(T, ids) == {ids[0]: True}
+    await engine.offer(T, A, [item(1)])
+    assert [each.attempted for each in await read(engine)] == [False], "its host hands it over with its own mark"
+
+
+async def test_an_account_says_what_is_in_flight_and_what_may_have_arrived(engine: Engine) -> None:
+    token = await holder(engine)
+    await engine.offer(T, A, [item(1), item(2)])
+    ids = [f"{A}/1", f"{A}/2"]
+    await engine.account(T, A, Account(await epoch_of(engine), token=token, open=ids[:1], doubtful=ids))
+    assert [each.attempted for each in await read(engine)] == [True, True]
+    assert await engine.withdraw(T, ids) == {ids[1]: True}

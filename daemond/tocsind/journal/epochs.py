@@ -19,6 +19,9 @@ from .shared import Here
 
 UNKNOWN: Final = "?"
 MAX_OPEN: Final = 1000
+_IN_DIGEST: Final = (  # of a delivery d: a digest that stands for it is in flight
+    "(d.state = 'digested' AND EXISTS (SELECT 1 FROM deliveries g WHERE g.signal = d.digest AND g.state = 'sending'))"
+)
 
 
 def offer_again(connection: sqlite3.Connection, host: str, target: str) -> None:
@@ -32,9 +35,9 @@ def offer_again(connection: sqlite3.Connection, host: str, target: str) -> None:
 
 def account(
     connection: sqlite3.Connection, host: str, target: str, since: float, *, epoch: str, followed: bool
-) -> list[str]:
-    """Begin this epoch. Deliveries that ended after `since` are reported again. Returns the ids of attempts whose outcome this host does
-    not know. `followed`: this host was connected when the epoch before it ended.
+) -> tuple[list[str], list[str]]:
+    """Begin this epoch. Deliveries that ended after `since` are reported again. Returns the ids of deliveries in flight, and of those that
+    may have arrived in an attempt before. `followed`: this host was connected when the epoch before it ended.
     """
     offer_again(connection, host, target)
     earlier = "target = ? AND epoch <> ?"
@@ -49,12 +52,12 @@ def account(
         (target, epoch, since),
     )
     rows = connection.execute(
-        "SELECT e.id FROM shared e JOIN deliveries d ON d.number = e.delivery WHERE e.target = ?"
-        " AND (d.state = 'sending' OR (e.epoch <> ? AND d.doubt AND d.state IN ('queued', 'rerouted')))"
+        f"SELECT e.id, d.state NOT IN ('queued', 'rerouted') FROM shared e JOIN deliveries d ON d.number = e.delivery WHERE e.target = ?"  # noqa: S608 - constant text
+        f" AND (d.state = 'sending' OR {_IN_DIGEST} OR (e.epoch <> ? AND d.doubt AND d.state IN ('queued', 'rerouted')))"
         " ORDER BY d.number DESC LIMIT ?",
         (target, epoch, MAX_OPEN),
-    )
-    return [id_ for (id_,) in rows]
+    ).fetchall()
+    return [id_ for id_, is_open in rows if is_open], [id_ for id_, is_open in rows if not is_open]
 
 
 def feed_own(  # noqa: PLR0917 - as `queue.feed`

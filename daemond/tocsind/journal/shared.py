@@ -51,6 +51,16 @@ class Leaving(msgspec.Struct, frozen=True):
     epoch: str | None = None  # in which it was handed over before
 
 
+class Known(msgspec.Struct, frozen=True):
+    """A delivery in an attempt of this host: its id over all hosts, whether another host accepted it, and whether it may have arrived in
+    this attempt or an earlier one.
+    """
+
+    id: str
+    is_foreign: bool
+    is_doubtful: bool
+
+
 class Ended(msgspec.Struct, frozen=True):
     """A shared delivery that has ended here."""
 
@@ -111,18 +121,22 @@ def handed_over(
     )
 
 
-def begun(connection: sqlite3.Connection, here: Here, mine: Mapping[int, str], now: float) -> list[tuple[str, bool]]:
-    """Deliveries of this host or others, by number, for which an attempt begins: the id of each, and whether another host accepted it."""
+def begun(connection: sqlite3.Connection, here: Here, mine: Mapping[int, str], now: float) -> list[Known]:
+    """Deliveries of this host or others, by number, in one attempt, and those for which a digest among them stands."""
     connection.executemany(
         "INSERT INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'begun', ?) ON CONFLICT (delivery)"
         " DO UPDATE SET id = excluded.id, stage = 'begun' WHERE origin = excluded.origin AND id <> excluded.id",  # a repetition
         [(number, id_, here.target, here.host, now) for number, id_ in mine.items()],
     )
     rows = connection.execute(
-        "SELECT id, origin <> ? FROM shared WHERE delivery IN (SELECT value FROM json_each(?))",
+        "SELECT e.id, e.origin <> ?1, d.doubt FROM shared e JOIN deliveries d ON d.number = e.delivery"
+        " WHERE e.delivery IN (SELECT value FROM json_each(?2)) UNION ALL"
+        " SELECT e.id, e.origin <> ?1, d.doubt OR g.doubt FROM deliveries g JOIN deliveries d ON d.digest = g.signal"
+        " AND d.state = 'digested' JOIN shared e ON e.delivery = d.number AND e.stage IN ('begun', 'waits')"
+        " WHERE g.number IN (SELECT value FROM json_each(?2)) AND g.number < 0",
         (here.host, json.dumps(list(mine))),
     )
-    return [(id_, bool(foreign)) for id_, foreign in rows]
+    return [Known(id_, bool(foreign), bool(doubt)) for id_, foreign, doubt in rows]
 
 
 def ended(connection: sqlite3.Connection, target: str, among: Sequence[int] | None = None) -> list[Ended]:
@@ -167,9 +181,11 @@ def told(connection: sqlite3.Connection, ids: Collection[str]) -> None:
 
 
 def unclaim(
-    connection: sqlite3.Connection, claimed: Sequence[Delivery], destination: str, gone: Collection[str]
+    connection: sqlite3.Connection, claimed: Sequence[Delivery], destination: str, gone: Collection[str], now: float
 ) -> None:
-    """Undo `begin`: the attempt was not made. Those in `gone` (ids) the engine does not have any more."""
+    """Undo `begin`: the attempt was not made. Those in `gone` (ids) the engine does not have any more; a digest that stands for one of them
+    is dissolved.
+    """
     numbers = json.dumps([delivery.number for delivery in claimed])
     connection.execute(
         "DELETE FROM attempts WHERE ended IS NULL AND delivery IN (SELECT value FROM json_each(?))", (numbers,)
@@ -180,6 +196,9 @@ def unclaim(
         (numbers,),
     )
     limiter_state.cancel_request(connection, destination)
+    for delivery in claimed:
+        if gone and delivery.is_digest:
+            _dissolve(connection, destination, delivery.order, now)
     connection.execute(
         "UPDATE deliveries SET state = 'rerouted', reason = ? WHERE state = 'queued'"
         " AND number IN (SELECT delivery FROM shared WHERE id IN (SELECT value FROM json_each(?)))",
@@ -213,9 +232,11 @@ def return_of_others(connection: sqlite3.Connection, here: Here, now: float) -> 
 
 
 def _dissolve(connection: sqlite3.Connection, destination: str, digest: int, now: float) -> None:
-    """Queue the signals of a digest again in its place: the engine has them, so another host sends them."""
+    """Queue the signals of a digest again in its place, with its mark."""
     connection.execute(
-        "UPDATE deliveries SET state = 'queued', reason = NULL, digest = NULL, since = ? WHERE digest = ? AND destination = ?",
+        "UPDATE deliveries SET state = 'queued', reason = NULL, digest = NULL, since = ?1,"
+        " doubt = doubt OR (SELECT g.doubt FROM deliveries g WHERE g.signal = ?2 AND g.destination = ?3)"
+        " WHERE digest = ?2 AND destination = ?3 AND state = 'digested'",
         (now, digest, destination),
     )
     connection.execute(

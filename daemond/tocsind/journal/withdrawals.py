@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -91,11 +91,16 @@ def own(connection: sqlite3.Connection, host: str, numbers: Collection[int]) -> 
     return [Own(number, *(id_, target) if is_there else (None, None)) for number, id_, target, is_there in rows]
 
 
-def taken_back(connection: sqlite3.Connection, ids: Collection[str], others: Collection[str]) -> None:
-    """The engine has given back `ids`. The `others` it has not: they are in flight, have ended, or it has lost them, so each is offered to
-    it again.
+def taken_back(connection: sqlite3.Connection, ids: Mapping[str, bool], others: Collection[str] = ()) -> None:
+    """The engine has given back these, by id; True: it may have arrived in an attempt of another host. The `others` it has not: they are in
+    flight, have ended, or it has lost them, so each is offered to it again.
     """
     told(connection, ids)
+    connection.execute(
+        "UPDATE deliveries SET doubt = 1 WHERE number IN"
+        " (SELECT delivery FROM shared WHERE id IN (SELECT value FROM json_each(?)))",
+        (json.dumps([id_ for id_, may_have_arrived in ids.items() if may_have_arrived]),),
+    )
     connection.execute(
         "UPDATE shared SET stage = 'begun' WHERE stage = 'waits' AND id IN (SELECT value FROM json_each(?))",
         (json.dumps(list(others)),),

@@ -27,7 +27,9 @@ How it holds together.
     One sender. Only the holder's lane is fed. It is the same lane, with the same policy and limiter, as on one host: what other hosts
     accepted is in its journal like its own. So batches, digests, live messages and pace need no second implementation.
     Law 3 over hosts. An attempt is on record in the journal, then in the engine, and only then does its request leave. The engine refuses
-    without the lease, and the record in the journal is undone. The next holder marks what has an open attempt as a possible duplicate.
+    without the lease, and the record in the journal is undone. The next holder marks what has an open attempt as a possible duplicate, and
+    what may have arrived in one that ended (its answer was lost). It does not mark an edit, which leaves no copy, but nothing that is in
+    flight is taken back.
     The holder's own deliveries are handed over as well, or its death would delay them until it is back. An attempt for one that is not
     handed over yet is noted all the same, because the copy may arrive in the engine after the attempt began.
     The engine reports each end, by id, to the host that accepted the signal, and keeps it until that host has recorded it: until then the
@@ -58,7 +60,7 @@ How it holds together.
         ack, end of a story         not posted again            posted again; `why` says so  as on the left, or in the middle
         superseded in a delay       it was never handed over: a held delivery is not
         a newer state of its key    the holder claims all states of a key in one step; each ends with that attempt
-        digest                      the holder makes it of what it holds the lease of; each ends with the digest
+        digest                      its attempt is one of each delivery in it. When one was taken back, the holder dissolves the digest
         retention                   only what has ended is deleted; later news of it changes nothing
 
     "Marked": it is a possible duplicate, `why` says that it may have been sent. The holder answers from its own journal, as one host does.

@@ -111,9 +111,10 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An item in the engine: its place in its stream, and whether an attempt for it was begun and not settled.
+    """An item in the engine: its place in its stream, and whether an attempt for it may have arrived: it was not settled, or its end is
+    not known.
 
-    `attempted_by`: the host of that attempt.
+    `attempted_by`: the host of an attempt that was not settled.
     `lapsed`: a host may have sent it, and what the engine knew of that is lost: it is from an earlier epoch, and a host that took part
     then has not given its account.
     """
@@ -144,10 +145,13 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """The end of an attempt. `waiting` are the ids that are tried again; `request` was counted unless `unsent`."""
+    """The end of an attempt. `waiting` are the ids that are tried again; of these the `doubtful` may have arrived before. `request` was
+    counted unless `unsent`.
+    """
 
     done: Sequence[Done] = ()
     waiting: Sequence[str] = ()
+    doubtful: Sequence[str] = ()
     request: str | None = None
     unsent: bool = False
     state: Mapping[str, bytes] = {}  # for the next holder; an empty value deletes the entry
@@ -157,7 +161,7 @@ class Account(msgspec.Struct, frozen=True):
     """The account of a host, for an engine that has lost data. The host has reported the ends of its deliveries once more before it.
 
     `before`: the epoch that it knew; "" when it has not followed it to its end. `senders`: hosts that sent of late. `open`: ids of attempts
-    whose end it does not know, with the `token` under which it made the last one.
+    in flight, with the `token` under which it made the last one; `doubtful`: of deliveries that may have arrived in an earlier one.
     """
 
     epoch: str
@@ -165,6 +169,7 @@ class Account(msgspec.Struct, frozen=True):
     senders: Sequence[str] = ()
     token: str = ""
     open: Sequence[str] = ()
+    doubtful: Sequence[str] = ()
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -246,9 +251,11 @@ class Engine(Protocol):
         """
 
     async def begin(
-        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
+        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str, *, copies: bool = True
     ) -> list[str] | None:
         """Note an attempt for these ids, and its request. None: the lease is not held, so nothing was noted and nothing may be sent.
+
+        Without `copies` the request, made twice, leaves one message, so the next holder need not know of it.
 
         Else the `foreign` ids that are not stored any more: with any of them nothing was noted either.
         """
@@ -259,8 +266,8 @@ class Engine(Protocol):
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         """The host has recorded this news."""
 
-    async def withdraw(self, target: str, ids: Sequence[str]) -> list[str]:
-        """Take back those of these items that are stored, and for which no attempt is open; their ids."""
+    async def withdraw(self, target: str, ids: Sequence[str]) -> dict[str, bool]:
+        """Take back those of these items that are stored, and for which no attempt is open; by id, whether it may have arrived."""
 
     async def learned(self, target: str) -> Learned:
         """The state that earlier holders left."""

@@ -199,7 +199,7 @@ class Leases:
         followed = bool(known) and now - target.heard_at < FOLLOWED_SECONDS
         account = partial(epochs.account, epoch=tended.epoch, followed=followed)
         since = self._clock.steady() - 2 * FOLLOWED_SECONDS
-        attempts = await self._journal.run(account, self._store.host, target.name, since)
+        in_flight, doubtful = await self._journal.run(account, self._store.host, target.name, since)
         self._exchange.handed.clear()
         target.places.clear()
         await self._store.report_all(target, at_once=True)
@@ -208,7 +208,8 @@ class Leases:
             known if followed else "",
             target.sent_since(now - SENDERS_SECONDS),
             target.token or f"{self._store.host}:0",
-            attempts,
+            in_flight,
+            doubtful,
         )
         await self.report(target)
         await self._engine.account(target.name, self._store.host, told)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tocsind.clock import Clock
-from tocsind.journal import Journal, leftovers, shared
+from tocsind.journal import Journal, leftovers, withdrawals
 
 from .exchange import Exchange
 from .targets import Target
@@ -44,8 +44,8 @@ class Leftovers:
 
     async def _clear(self, target: Target, left: leftovers.Left) -> None:
         ids = await self._journal.run(leftovers.give_back, left, self._store.host, self._clock.steady())
-        taken = await self._store.engine.withdraw(target.name, ids) if ids else []
-        await self._journal.run(shared.told, taken)
+        taken = await self._store.engine.withdraw(target.name, ids) if ids else {}
+        await self._journal.run(withdrawals.taken_back, taken)
         await self._store.report_all(target)
         await self._exchange.fetch(target, sends=False)
         if taken:

@@ -104,10 +104,10 @@ class RedisEngine:
         )
 
     async def begin(
-        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
+        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str, *, copies: bool = True
     ) -> list[str] | None:
         keys = _keys(target, "lease", "open", "at", "asked")
-        answer = await self._run(scripts.BEGIN, keys, (token, request, len(ids), *ids, *foreign))
+        answer = await self._run(scripts.BEGIN, keys, (token, request, int(copies), len(ids), *ids, *foreign))
         return None if answer is None else list(map(_text, _list(answer)))
 
     async def settle(self, target: str, token: str, settled: Settled) -> None:
@@ -115,7 +115,8 @@ class RedisEngine:
         keys = _keys(target, "lease", "open", "at", "asked", "state", *_STREAMS, "stories", *news)
         counts = (MAX_REQUESTS, len(settled.done), len(settled.waiting), NEWS_KEPT_MS, MAX_STORIES)
         given: list[Argument] = [value for each in settled.done for value in (each.id, each.result, int(each.arrived))]
-        given += [*settled.waiting, *(value for pair in settled.state.items() for value in pair)]
+        given += [value for id_ in settled.waiting for value in (id_, int(id_ in settled.doubtful))]
+        given += [value for pair in settled.state.items() for value in pair]
         head = (token, settled.request or "", int(settled.unsent), _channel(target), *counts)
         await self._run(scripts.SETTLE, keys, (*head, *given))
 
@@ -123,9 +124,9 @@ class RedisEngine:
         (key,) = _keys(target, f"news:{host}")
         await self._on([key], self._client.run(lambda client: client.hdel(key, *ids)))
 
-    async def withdraw(self, target: str, ids: Sequence[str]) -> list[str]:
+    async def withdraw(self, target: str, ids: Sequence[str]) -> dict[str, bool]:
         found = await self._run(scripts.WITHDRAW, _keys(target, "at", "open", *_STREAMS), ids)
-        return list(map(_text, _list(found)))
+        return {_text(id_): bool(doubt) for id_, doubt in _pairs(found)}
 
     async def learned(self, target: str) -> Learned:
         keys, limits = _keys(target, "state", "asked"), (LARGEST_STATE, MAX_REQUESTS)
@@ -134,8 +135,9 @@ class RedisEngine:
 
     async def account(self, target: str, host: str, account: Account) -> None:
         keys = _keys(target, "epoch", "witnesses", "past", "open")
-        head = (host, account.epoch, account.before, len(account.senders), account.token)
-        await self._run(scripts.ACCOUNT, keys, (*head, *account.senders, *account.open))
+        counts = len(account.senders), len(account.open)
+        head = (host, account.epoch, account.before, *counts, account.token)
+        await self._run(scripts.ACCOUNT, keys, (*head, *account.senders, *account.open, *account.doubtful))
 
     async def report(self, target: str, requests: Mapping[str, int]) -> None:
         if requests:

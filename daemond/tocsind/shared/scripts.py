@@ -12,7 +12,8 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     trouble   hash HOST -> why it cannot send now
     s0 to s3  streams of the priorities: i the item's id, b its body, e the epoch in which it was first handed over. Nothing trims them
     at        hash item's id -> PRIORITY/PLACE
-    open      hash item's id -> TOKEN that noted an attempt which is not settled
+    open      hash item's id -> TOKEN that noted an attempt which is not settled. ~TOKEN: and which leaves no copy when it is made again;
+              ?TOKEN: it ended, and may have arrived
     asked     sorted set request -> when it was answered; infinite: no answer yet
     state     hash name -> state for the next holder
     stories   sorted set name of a live message in `state` -> when it changed; the oldest are forgotten
@@ -156,6 +157,7 @@ for stream = 0, 3 do
         local fields = each[2]
         if #fields == 6 and #fields[2] <= tonumber(ARGV[2]) and #fields[4] <= tonumber(ARGV[3]) then
             local epoch, attempt = fields[6], redis.call('HGET', KEYS[2], fields[2])
+            if attempt and attempt:sub(1, 1) == '~' then attempt = false end
             local lapsed = epoch ~= id and (owed > 0 or redis.call('HEXISTS', KEYS[5], epoch) == 0)
             items[#items + 1] = {stream, each[1], fields[2], fields[4], attempt, lapsed and 1 or 0}
         else
@@ -167,22 +169,26 @@ return {news, items, (cursor == '0' and #items < most) and 1 or 0}
 """
 )
 
-# KEYS lease open at asked | ARGV token request n, n ids, foreign ids
+# KEYS lease open at asked | ARGV token request copies n, n ids, foreign ids
 BEGIN: Final = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
-local n, gone = tonumber(ARGV[3]), {}
-for i = 4 + n, #ARGV do
+local n, gone = tonumber(ARGV[4]), {}
+for i = 5 + n, #ARGV do
     if redis.call('HEXISTS', KEYS[3], ARGV[i]) == 0 then gone[#gone + 1] = ARGV[i] end
 end
 if #gone > 0 then return gone end
-for i = 4, 3 + n do redis.call('HSET', KEYS[2], ARGV[i], ARGV[1]) end
+for i = 5, 4 + n do
+    local before = redis.call('HGET', KEYS[2], ARGV[i])
+    local leaves_copy = ARGV[3] == '1' or (before and before:sub(1, 1) ~= '~')
+    redis.call('HSET', KEYS[2], ARGV[i], (leaves_copy and '' or '~') .. ARGV[1])
+end
 redis.call('ZADD', KEYS[4], '+inf', ARGV[2])
 return {}
 """
 
 # KEYS lease open at asked state s0 s1 s2 s3 stories, news of each
 # ARGV token request unsent channel most n_done n_waiting keep_ms most_stories,
-# id result arrived of each done, id of each waiting, name value of each state
+# id result arrived of each done, id doubt of each waiting, name value of each state
 SETTLE: Final = (
     NOW
     + """
@@ -202,8 +208,12 @@ for d = 1, done do
     i = i + 3
 end
 for _ = 1, waiting do
-    if redis.call('HGET', KEYS[2], ARGV[i]) == ARGV[1] then redis.call('HDEL', KEYS[2], ARGV[i]) end
-    i = i + 1
+    local noted = redis.call('HGET', KEYS[2], ARGV[i])
+    if noted == ARGV[1] or noted == '~' .. ARGV[1] then
+        if ARGV[i + 1] == '1' then redis.call('HSET', KEYS[2], ARGV[i], '?' .. ARGV[1])
+        else redis.call('HDEL', KEYS[2], ARGV[i]) end
+    end
+    i = i + 2
 end
 if ARGV[2] ~= '' then
     if ARGV[3] == '1' then redis.call('ZREM', KEYS[4], ARGV[2])
@@ -233,12 +243,13 @@ return 1
 """
 )
 
-# KEYS epoch witnesses past open | ARGV host epoch before n_senders token, senders, ids
+# KEYS epoch witnesses past open | ARGV host epoch before n_senders n_open token, senders, open ids, doubtful ids
 ACCOUNT: Final = """
-local id, senders = redis.call('HGET', KEYS[1], 'id'), tonumber(ARGV[4])
+local id, senders, open = redis.call('HGET', KEYS[1], 'id'), tonumber(ARGV[4]), tonumber(ARGV[5])
 if id ~= ARGV[2] then return 0 end
-for n = 6, 5 + senders do redis.call('HSETNX', KEYS[2], ARGV[n], '') end
-for n = 6 + senders, #ARGV do redis.call('HSET', KEYS[4], ARGV[n], ARGV[5]) end
+for n = 7, 6 + senders do redis.call('HSETNX', KEYS[2], ARGV[n], '') end
+for n = 7 + senders, 6 + senders + open do redis.call('HSET', KEYS[4], ARGV[n], ARGV[6]) end
+for n = 7 + senders + open, #ARGV do redis.call('HSETNX', KEYS[4], ARGV[n], '?' .. ARGV[6]) end
 redis.call('HSET', KEYS[2], ARGV[1], id)
 if ARGV[3] ~= '' and id:sub(-2) == '.0' then redis.call('HSET', KEYS[3], ARGV[3], '') end
 return 1
@@ -331,10 +342,13 @@ WITHDRAW: Final = """
 local found = {}
 for _, id in ipairs(ARGV) do
     local place = redis.call('HGET', KEYS[1], id)
-    if place and redis.call('HEXISTS', KEYS[2], id) == 0 then
+    local noted = place and redis.call('HGET', KEYS[2], id)
+    if place and (not noted or noted:sub(1, 1) == '?') then
         redis.call('XDEL', KEYS[3 + place:sub(1, 1)], place:sub(3))
         redis.call('HDEL', KEYS[1], id)
+        redis.call('HDEL', KEYS[2], id)
         found[#found + 1] = id
+        found[#found + 1] = noted and 1 or 0
     end
 end
 return found

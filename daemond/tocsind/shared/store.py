@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -160,23 +161,24 @@ class SharedStore(JournalStore):
             return []
         known = await self._ids(target, claimed)
         request = await self._request_of(asking)
-        foreign = [id_ for id_, is_foreign in known if is_foreign]
-        ids = [id_ for id_, _ in known] if _may_leave_copy(claimed, asking) else []
+        foreign = [each.id for each in known if each.is_foreign]
+        ids, copies = [each.id for each in known], _may_leave_copy(claimed, asking)
         gone: list[str] | None = None
         has_room = True
         try:
             if has_room := await self.scopes.take(asking, request):
-                gone = await self.engine.begin(target.name, target.token, ids, foreign, request)
+                gone = await self.engine.begin(target.name, target.token, ids, foreign, request, copies=copies)
         except EngineAway:
             self.scopes.on_outage()
         if gone == [] and not self._holds(target):  # this host was stopped meanwhile: another one may send by now
-            await self._report(target, Settled(waiting=ids, request=request, unsent=True))
+            await self._report(target, Settled(waiting=ids, doubtful=_doubtful(known), request=request, unsent=True))
             gone = None
         if gone == []:
             target.requests[asking.destination] = request
             return claimed
         await self.scopes.settle(request, None)
-        await self._retry_while_full(lambda: self._journal.run(shared.unclaim, claimed, asking.destination, gone or ()))
+        unclaim = partial(shared.unclaim, gone=gone or (), now=self._clock.steady())
+        await self._retry_while_full(lambda: self._journal.run(unclaim, claimed, asking.destination))
         if gone is None and has_room:
             target.lose()
         target.is_left |= not self._holds(target)
@@ -190,8 +192,8 @@ class SharedStore(JournalStore):
         assert number is not None, "it was just recorded"
         return name_of(self.host, number, expedited=asking.expedited)
 
-    async def _ids(self, target: Target, claimed: Sequence[Delivery]) -> list[tuple[str, bool]]:
-        """The ids over all hosts of claimed deliveries, and whether another host accepted them."""
+    async def _ids(self, target: Target, claimed: Sequence[Delivery]) -> list[shared.Known]:
+        """Claimed deliveries, as all hosts know them."""
         mine = {delivery.number: id_of(self.host, delivery) for delivery in claimed}
         now = self._clock.steady()
         return await self._retry_while_full(lambda: self._journal.run(shared.begun, self.here(target, ""), mine, now))
@@ -294,7 +296,8 @@ class SharedStore(JournalStore):
         far = self.targets.far_of(destination)
         state = states_of(far, lane, scopes, self.targets.offset) | await self._story(far, batch)
         state[LAST_SENDER] = self.host.encode()
-        return Settled(waiting=[id_ for id_, _ in known], request=target.requests.get(destination), state=state)
+        request = target.requests.get(destination)
+        return Settled(waiting=[each.id for each in known], doubtful=_doubtful(known), request=request, state=state)
 
     async def _story(self, far: str, batch: Sequence[Delivery]) -> dict[str, bytes]:
         """The live message that this batch has changed; a story that has ended leaves nothing."""
@@ -414,9 +417,12 @@ class SharedStore(JournalStore):
         return [*kept, *(each for each in deliveries if each.number in elsewhere)]
 
     async def make_digest(self, destination: str, priority: Priority, most: int) -> int:
-        """As in the base, where this host sends."""
+        """As in the base, where this host sends. None of what it replaces is handed over meanwhile."""
         target = self.targets.of(destination)
-        return await super().make_digest(destination, priority, most) if target is None or self._holds(target) else 0
+        if target is None:
+            return await super().make_digest(destination, priority, most)
+        async with target.moving:
+            return await super().make_digest(destination, priority, most) if self._holds(target) else 0
 
     async def requests(self, channel: str, destination: str) -> list[RequestRecord]:
         """As in the base, with those of the hosts that sent before. The scope of a channel counts requests of others into it."""
@@ -428,6 +434,10 @@ class SharedStore(JournalStore):
 
     def _holds(self, target: Target) -> bool:
         return target.holds(self._clock.now())
+
+
+def _doubtful(known: Sequence[shared.Known]) -> list[str]:
+    return [each.id for each in known if each.is_doubtful]
 
 
 def _may_leave_copy(claimed: Sequence[Delivery], asking: RequestStart) -> bool:

@@ -49,10 +49,10 @@ class Taking:
             return [each.number for each in found]
         asked = [each.id for each in found if each.id and not each.is_free]
         try:
-            taken = await self._engine.withdraw(target.name, asked) if asked else []
+            taken = await self._engine.withdraw(target.name, asked) if asked else {}
         except EngineAway:
             return await self._back_later(found)
-        await self._journal.run(shared.told, taken)
+        await self._journal.run(withdrawals.taken_back, taken)
         return [each.number for each in found if each.is_free or each.id in taken]
 
     async def _back_later(self, found: Sequence[withdrawals.Waiting]) -> list[int]:
@@ -104,7 +104,7 @@ class Taking:
         await self._journal.run(withdrawals.taken_back, taken, [id_ for id_ in ids if id_ not in taken])
         return taken
 
-    async def _ask(self, target: Target, ids: Sequence[str]) -> Collection[str] | None:
+    async def _ask(self, target: Target, ids: Sequence[str]) -> Mapping[str, bool] | None:
         """Those of these ids that the engine has given back. None: it is away."""
         with trio.move_on_after(ASK_SECONDS):
             while not self._targets.is_away(self._clock.now()):
@@ -113,4 +113,4 @@ class Taking:
                 except EngineAway:
                     await trio.sleep(AGAIN_SECONDS)
             return None
-        return ()
+        return {}

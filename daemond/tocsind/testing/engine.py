@@ -171,7 +171,7 @@ class MemoryEngine:
                     place,
                     item.id,
                     item.body,
-                    item.id in it.open,
+                    not it.open.get(item.id, "~").startswith("~"),
                     it.lapsed(item.epoch),
                     it.open.get(item.id, "").partition(":")[0],
                 ),
@@ -183,14 +183,16 @@ class MemoryEngine:
         return Seen(news[:most], items[:most], len(news) < most and len(items) < most)
 
     async def begin(
-        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
+        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str, *, copies: bool = True
     ) -> list[str] | None:
         it = self._of(target)
         if not it.holds(token, _now()):
             return None
         if gone := [id_ for id_ in foreign if id_ not in it.at]:
             return gone
-        it.open |= dict.fromkeys(ids, token)
+        for id_ in ids:
+            leaves_copy = copies or not it.open.get(id_, "~").startswith("~")
+            it.open[id_] = token if leaves_copy else f"~{token}"
         it.asked[request] = inf
         return []
 
@@ -203,8 +205,10 @@ class MemoryEngine:
             if each.arrived or each.id not in it.news[each.origin]:
                 it.news[each.origin][each.id] = each.result
         for id_ in settled.waiting:
-            if it.open.get(id_) == token:
+            if it.open.get(id_) in {token, f"~{token}"}:
                 del it.open[id_]
+                if id_ in settled.doubtful:
+                    it.open[id_] = f"?{token}"
         if settled.request:
             it.asked[settled.request] = _now()
             if settled.unsent:
@@ -220,12 +224,13 @@ class MemoryEngine:
         for id_ in ids:
             found.pop(id_, None)
 
-    async def withdraw(self, target: str, ids: Sequence[str]) -> list[str]:
+    async def withdraw(self, target: str, ids: Sequence[str]) -> dict[str, bool]:
         it = self._of(target)
-        found = [id_ for id_ in ids if id_ in it.at and id_ not in it.open]
+        found = {id_: id_ in it.open for id_ in ids if id_ in it.at and it.open.get(id_, "?").startswith("?")}
         for id_ in found:
             priority, place = it.at.pop(id_)
             it.streams[priority].pop(place, None)
+            it.open.pop(id_, None)
         return found
 
     async def learned(self, target: str) -> Learned:
@@ -239,6 +244,7 @@ class MemoryEngine:
             return
         it.witnesses = {**dict.fromkeys(account.senders, ""), **it.witnesses, host: it.epoch}
         it.open |= dict.fromkeys(account.open, account.token)
+        it.open = {**dict.fromkeys(account.doubtful, f"?{account.token}"), **it.open}
         if account.before and it.epoch.endswith(".0"):
             it.past.add(account.before)
 

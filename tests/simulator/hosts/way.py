@@ -63,9 +63,9 @@ class Way:
         return await self._ask(lambda: self._engine.look(target, host, after, most))
 
     async def begin(
-        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str
+        self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str, *, copies: bool = True
     ) -> list[str] | None:
-        return await self._ask(lambda: self._engine.begin(target, token, ids, foreign, request))
+        return await self._ask(lambda: self._engine.begin(target, token, ids, foreign, request, copies=copies))
 
     async def settle(self, target: str, token: str, settled: Settled) -> None:
         await self._ask(lambda: self._engine.settle(target, token, settled))
@@ -73,7 +73,7 @@ class Way:
     async def forget(self, target: str, host: str, ids: Sequence[str]) -> None:
         await self._ask(lambda: self._engine.forget(target, host, ids))
 
-    async def withdraw(self, target: str, ids: Sequence[str]) -> list[str]:
+    async def withdraw(self, target: str, ids: Sequence[str]) -> dict[str, bool]:
         return await self._ask(lambda: self._engine.withdraw(target, ids))
 
     async def learned(self, target: str) -> Learned:
