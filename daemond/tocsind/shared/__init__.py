@@ -91,8 +91,8 @@ How it holds together.
     report what they sent, and take leases 1.5 s later.
 
     An engine that answers may still be of no use: full, read-only, without a permission. So each failed step has a `Cause`, which people
-    read from the first failed step on, and an engine counts as there again only when a trial of all steps has worked: a lease that can be
-    renewed says nothing about the rest.
+    read from the first failed step on, and an engine that refused one counts as there again only when a trial of all steps has worked: a
+    lease that can be renewed says nothing about the rest.
 
 Why not otherwise. Consumer groups of streams would do what the lease already does. The client library was chosen by measurement: with
 this engine's steps, on loopback, redis-py in a thread makes 2,000 to 6,000 calls a second at 0.13 to 0.2 ms of processor time each, where

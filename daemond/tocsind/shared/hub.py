@@ -237,10 +237,11 @@ class Hub:
         return "what it accepts waits"
 
     async def _found(self) -> None:
-        """The engine may be there again: it is when all that this host asks of it works, and not only the lease."""
+        """The engine may be there again. One that refused a step is when all steps work, and not only the lease."""
         if self._targets.away_since is None:
             return
-        await self._engine.try_out(f"trial-{self._host}")
+        if any(cause.is_answer for cause in self._causes):
+            await self._engine.try_out(f"trial-{self._host}")
         self._complaints = await self._engine.complaints()
         reports = bool(self._complaints) and await self._engine.claim(
             f"settings {next((target.name for target in self._targets), '')}", self._host, CLAIM_SECONDS

@@ -1,8 +1,8 @@
 """A trial of the engine: the steps of a hand-over on keys that no host uses, so that it finds what a hand-over would find.
 
 An engine may answer and still be of no use: it is full, a replica, cannot save, or its user lacks one permission. The first hand-over
-would find that, perhaps days later. `tocsind check --online` tries the engine out; so does a host before it counts an engine as there
-again, because one step that works says nothing about the others.
+would find that, perhaps days later. `tocsind check --online` tries the engine out; so does a host before it counts an engine that refused a
+step as there again, because another step that works says nothing about it.
 
 `take_all_steps` takes those that every host needs. `FORBIDDEN_COMMANDS` asks for the permission of each command, also of those that are
 needed seldom; their list has to have all that `scripts`, `scope_scripts` and `redis_engine` call.
