@@ -67,7 +67,11 @@ def test_full_engine_is_called_full_everywhere(tmp_path: Path, fake: FakeProcess
         assert 'tocsin_engine_trouble{cause="full"} 1' in host.tocsin("status", "--prometheus").stdout
         everywhere = json.loads(host.tocsin("status", "--all-hosts", "--json").stdout)
         assert (everywhere["cause"], everywhere["engine_state"]) == ("full", "is full")
+        normal, urgent = host.client.send("normal").id, host.client.send("urgent", priority="urgent").id
+        assert host.settled(urgent) == ["delivered"], "this host sends it alone"
+        assert host.client.why(normal)["state"] == "queued"
         redis_server.command("CONFIG", "SET", "maxmemory", "0")
+        assert host.settled(normal) == ["delivered"]
         await_found(host)
         assert host.tocsin("status", "-q").returncode == 0
 
