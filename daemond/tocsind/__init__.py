@@ -32,6 +32,7 @@ Glossary. Code, log, status and documentation use one word for each thing.
 The path of a signal:
 
     program -- tocsin.send() --> its outbox: write, sync, receipt --inotify--> spool --> core.accept
+    a message over HTTP  --> http --> the daemon's own outbox: write, sync, 204 --inotify--> spool --> core.accept
     a client's first signal, and other languages  --frame--> ipc --> core.accept          (one task per connection)
                                                             | policy.routes: which destinations, which priority
                                                             | journal: append, one group commit for all waiting jobs

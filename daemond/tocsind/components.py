@@ -36,7 +36,7 @@ from .observe.story import Stories
 from .page.last_hour import LastHour
 from .page.overview import Overviews
 from .page.timed import expectation_list, silence_list
-from .spool import SpoolImporter
+from .spool import OwnOutbox, SpoolImporter
 
 if TYPE_CHECKING:
     from .shared.hub import Hub
@@ -118,8 +118,9 @@ class Components:
     def _make_intake(self, folder: Path) -> None:
         """The parts that accept signals without a connection."""
         core = self.core
+        spool_folder = Path(paths.spool_folder(str(folder)))
         self.spool = SpoolImporter(
-            Path(paths.spool_folder(str(folder))),
+            spool_folder,
             self._journal,
             core.acceptor,
             config=core.config,
@@ -128,6 +129,7 @@ class Components:
             clock=self._clock,
             emit=self._emit,
         )
+        self.own_outbox = OwnOutbox(spool_folder, self.spool)
 
     def _make_observers(self, metrics: Metrics, client: HttpClient, concerns: Callable[[], list[str]]) -> None:
         """The parts that observe the others: health, status, the page, the heartbeat."""
@@ -204,6 +206,7 @@ class Components:
             config=core.config,
             disk_guard=core.disk_guard,
             attachments=core.attachments,
+            outbox=self.own_outbox,
             emit=self._emit,
         )
         router = make_router(

@@ -15,6 +15,7 @@
                     |-- heartbeat    pings an external monitor while deliveries succeed
                     |-- monitor      /metrics, /healthz, /readyz
                     |-- spool        imports outboxes, first those that were written while the daemon was down
+                    |-- own outbox   the thread that appends messages over HTTP
                     '-- server       the Unix socket; starts last and stops first
 
 The daemon reports READY when the socket listens and the lanes have restored their state. It opens the socket itself, or inherits it from
@@ -193,6 +194,7 @@ class Daemon:
                 await components.spool.first_pass_done.wait()
             nursery.start_soon(server.serve, listener)
             nursery.start_soon(listener.watch, self._emit)
+            nursery.start_soon(components.own_outbox.run)
             nursery.start_soon(http.run)
             nursery.start_soon(components.heartbeat.run)
             await self._announce_ready(journal, ambiguous)

@@ -1,14 +1,16 @@
 """B13: what a POST to the HTTP intake costs until its 204, beside the same POST to a bare trio server.
 
-Both read the same request with the same parser (tocsind.http_server). The intake has the message on disk before it answers; the bare server
-answers at once. `one` is one client on a kept connection; `16` are so many connections with a request each at any time.
+All read the same request with the same parser (tocsind.http_server). The intake has the message on disk before it answers; the bare server
+answers at once; the third writes and syncs a block in a thread before it answers, which is what no durable server can do without. `one` is
+one client on a kept connection; `16` are so many connections with a request each at any time.
 
-python -m tests.bench.b13_http serve SOCKET    the bare server
+python -m tests.bench.b13_http serve SOCKET [FILE]    the bare server; with FILE, it syncs a block of that file for each request
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from pathlib import Path
@@ -33,6 +35,7 @@ REQUEST = (
 )
 CONNECTIONS = 16
 _MICRO = 1e6
+_BLOCK = 4096  # bytes, as a record of an outbox has
 _COUNTS = {Size.TINY: (1, 5), Size.QUICK: (5, 100), Size.FULL: (15, 200)}  # rounds, puts in each
 
 
@@ -90,14 +93,16 @@ class Intake(_Posts):
 
 
 class Bare(_Posts, Server):
-    """The same HTTP server with a handler that does nothing."""
+    """The same HTTP server with a handler that does nothing, or only syncs a block."""
 
-    def __init__(self, name: str, width: int) -> None:
+    def __init__(self, name: str, width: int, *, syncs: bool = False) -> None:
         self.name, self.width, self.each = name, width, width
+        self._syncs = syncs
 
     def start(self, folder: Path) -> None:
         self.address = folder / "bare.sock"
-        self.serve(self.address, sys.executable, "-m", "tests.bench.b13_http", "serve", str(self.address))
+        file = [str(folder / "blocks")] if self._syncs else []
+        self.serve(self.address, sys.executable, "-m", "tests.bench.b13_http", "serve", str(self.address), *file)
         self.connect()
 
     def stop(self) -> None:
@@ -109,11 +114,11 @@ def measure(size: Size) -> Table:
     """The table of B13."""
     rounds, puts = _COUNTS[size]
     with TemporaryDirectory() as folder:
-        pairs = [
-            (Intake(f"tocsin, {label}", width), Bare(f"floor: bare server, {label}", width))
-            for label, width in (("one", 1), ("16", CONNECTIONS))
-        ]
-        things: list[Intake | Bare] = [thing for pair in pairs for thing in pair]
+        widths = (("one", 1), ("16", CONNECTIONS))
+        intakes = [Intake(f"tocsin, {label}", width) for label, width in widths]
+        floors = [Bare(f"floor: bare server, {label}", width) for label, width in widths]
+        syncing = [Bare(f"bare server that syncs, {label}", width, syncs=True) for label, width in widths]
+        things: list[Intake | Bare] = [thing for group in zip(intakes, syncing, floors, strict=True) for thing in group]
         started: list[Intake | Bare] = []
         try:
             for number, thing in enumerate(things):
@@ -122,7 +127,6 @@ def measure(size: Size) -> Table:
                 thing.start(own)
                 started.append(thing)
             seconds = interleaved(things, rounds, puts)
-            intakes = [intake for intake, _ in pairs]
             counts = {
                 "sent": sum(each.sent for each in intakes),
                 "accounted for": sum(each.accounted_for() for each in intakes),
@@ -130,14 +134,15 @@ def measure(size: Size) -> Table:
         finally:
             for thing in started:
                 thing.stop()
-    rows = [_row(thing, seconds[thing.name], seconds[pairs[place // 2][1].name]) for place, thing in enumerate(things)]
+    floor_of = {floor.width: seconds[floor.name] for floor in floors}
+    rows = [_row(thing, seconds[thing.name], floor_of[thing.width]) for thing in things]
     notes = [f"medians over {rounds} interleaved rounds of {puts}; a request has {len(REQUEST)} bytes"]
     return Table(
         "b13", "a Discord message posted to the HTTP intake, durable before its 204", rows, counts, notes=notes
     )
 
 
-def _row(thing: Handoff, rounds: list[list[float]], floor: list[list[float]]) -> Row:
+def _row(thing: Intake | Bare, rounds: list[list[float]], floor: list[list[float]]) -> Row:
     """The ratio is taken within each round."""
     ratios = [percentile(own, 50) / percentile(bare, 50) for own, bare in zip(rounds, floor, strict=True)]
     rate = median(thing.each * len(each) / sum(each) for each in rounds)
@@ -168,12 +173,20 @@ def _read_answer(client: socket.socket) -> None:
     assert answer.startswith(b"HTTP/1.1 204"), answer
 
 
-def _serve(address: str) -> None:
+def _serve(address: str, path: str | None = None) -> None:
     import trio
 
     from tocsind.http_server import Bounds, Reply, Request, WebServer
 
+    file = None if path is None else _blocks(path)
+
+    def sync(descriptor: int) -> None:
+        os.pwrite(descriptor, bytes(_BLOCK), 0)
+        os.fdatasync(descriptor)
+
     async def nothing(_: Request) -> Reply:
+        if file is not None:
+            await trio.to_thread.run_sync(sync, file)
         return Reply(204)
 
     async def serve() -> None:
@@ -186,9 +199,19 @@ def _serve(address: str) -> None:
     trio.run(serve)
 
 
+def _blocks(path: str) -> int:
+    """A file with one block that is on disk: writing it again changes no metadata."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.pwrite(file, bytes(_BLOCK), 0)
+    os.fsync(file)
+    return file
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["serve", address]:
             _serve(address)
+        case ["serve", address, path]:
+            _serve(address, path)
         case _:
             main({"b13": measure})

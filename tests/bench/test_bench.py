@@ -36,7 +36,11 @@ ROWS = {
     "b10": {"daemon, idle", "daemon, idle, one destination shared"},
     "b12r": {"one host", "3 hosts"},
     "b12": {"burst of 500: one host", "burst of 500: 2 hosts", "1/s: 2 hosts"},
-    "b13": {"tocsin, one", "floor: bare server, one", "tocsin, 16", "floor: bare server, 16"},
+    "b13": {
+        f"{each}, {width}"
+        for each in ("tocsin", "bare server that syncs", "floor: bare server")
+        for width in ("one", "16")
+    },
     "b11": {"30 days of hourly bars, alerts on", "one signal, until it is on disk"},
 }
 

@@ -15,6 +15,12 @@
 A request passes, in this order: the bounds of `http_server`, Host and Origin (403), the path (404, 405), the token (401), the bound of the
 route's body (413), the handler. Nothing logs a request line: it may carry a token.
 
+What is stored goes one of two ways (`intake`). An answer that says something about the signal (a receipt, a message object, an edit) comes
+from the journal, after its commit. A 204 says only that the message is on disk: it comes after one sync of the daemon's own outbox
+(`tocsind.spool`), and the importer commits the message later. A request that goes to the journal waits until the messages before it are
+there, which keeps the order. To the journal go also files, requests of other users on a Unix socket, whose uid an outbox cannot name, and
+everything while the importer takes nothing.
+
 A request that stores something is finished and answered also while the daemon stops: without its answer the client would send it again.
 
 Without `[http] listen` nothing listens, and without a token only the three paths of `monitoring` answer.

@@ -1,13 +1,19 @@
-"""The way from HTTP into the core. What is answered with 2xx is in the journal, and so are the files that came with it."""
+"""The way from HTTP into the core. What is answered with 2xx is on disk, and so are the files that came with it.
+
+`store` commits to the journal, and answers what became of each signal. `hand_over` answers only that a signal is on disk: it appends it to
+the daemon's own outbox, which the importer of the spool reads as it reads those of programs. So it waits for one sync, and for no commit.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from tocsin.errors import InvalidSignal
+from tocsin.ids import new_id
 from tocsin.signals import Receipt, Signal
 from tocsind.attachments import Attachments
 from tocsind.core.accept import Acceptor
@@ -17,6 +23,7 @@ from tocsind.core.disk_guard import DiskGuard
 from tocsind.events import Emit, SignalRefused
 from tocsind.http_server import Request
 from tocsind.journal import Journal, messages
+from tocsind.spool import OwnOutbox
 
 from .message_ids import alias_of
 
@@ -36,6 +43,7 @@ class Intake:
         config: ActiveConfig,
         disk_guard: DiskGuard,
         attachments: Attachments,
+        outbox: OwnOutbox,
         emit: Emit,
     ) -> None:
         self._acceptor = acceptor
@@ -43,6 +51,7 @@ class Intake:
         self._config = config
         self._disk_guard = disk_guard
         self._attachments = attachments
+        self._outbox = outbox
         self._emit = emit
         self._aliases: tuple[object, Mapping[str, str]] = (None, {})
 
@@ -63,7 +72,22 @@ class Intake:
 
     async def store(self, signals: Sequence[Signal], request: Request) -> list[Receipt]:
         """Store signals without a `problem`; a receipt each, after the commit. Raises StorageFull."""
+        await self._outbox.imported()
         return await self._acceptor.accept(signals, _peer_of(request))
+
+    async def hand_over(self, values: Mapping[str, Any], request: Request) -> None:
+        """Store a signal with these fields and without files, under a fresh id. Raises StorageFull.
+
+        The importer checks the fields, so they must make a signal without a `problem`.
+        """
+        values = {**values, "id": new_id()}
+        if not (self._takes(request) and await self._outbox.append(msgspec.json.encode(values))):
+            await self.store([Signal.from_dict(values)], request)
+
+    def _takes(self, request: Request) -> bool:
+        """Whether the daemon's own outbox may have what came with a request. Its records count as those of the daemon's user."""
+        self._disk_guard.check()
+        return self._disk_guard.closed is None and _peer_of(request).uid == os.geteuid()
 
     def report_refused(self, request: Request, reason: str) -> None:
         """Count and log a signal that was refused. Its sender got the reason, and may not have read it."""

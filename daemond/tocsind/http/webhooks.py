@@ -137,6 +137,10 @@ class DiscordWebhooks:
         payload = _payload(body, call.request)
         if len(msgspec.json.encode(payload)) > MOST_BYTES:
             return errors.too_large()
+        if not waits and not body.files:
+            values = {"payload": payload, "to": [call.values["destination"]], "priority": _priority(call.request)}
+            await self._intake.hand_over(values, call.request)
+            return Reply(204)
         for _ in range(_TRIES):
             snowflake = self._ids.next()
             key = key_of(snowflake) if waits else None

@@ -7,6 +7,7 @@
     old_files  files of earlier versions (.jsonl), one signal per line: imported when they are found
     inotify    which files have changed
     importer   the task: when to scan, and the order of the steps
+    own_outbox the outbox of the daemon itself: messages over HTTP whose sender asks for no id
 
     read        up to 256 records of one outbox, 512 of all, the owners in turn; in a thread
     enter       one commit holds the signals and the sequence numbers reached (table outboxes, by the outbox's id and its owner), so a
@@ -24,6 +25,9 @@ however busy the writers are, and a question waits for the end of one turn, or o
 
 The daemon holds the lock of the file `.daemon`, which each start creates afresh, as long as it runs. The file contains the reason when
 nothing is imported: a client's receipt says `spooled` while the disk is at its reserve. The records wait in their outboxes meanwhile.
+
+The daemon is one of the writers. A message over HTTP that is answered with nothing but 204 goes into an outbox of the daemon's own, because
+that costs one sync, where a commit of the journal costs several and waits for those of deliveries. Its records have the daemon's pid.
 
 Trust. A record counts like a frame on the socket. There SO_PEERCRED names the sender; here the file's owner does, which the kernel keeps
 and no user without privilege can give away. The owner becomes the signal's uid; its pid is what the file says. In a private folder only
@@ -44,5 +48,6 @@ size, and read again when one of them differs: 50,000 empty files cost one listi
 """
 
 from .importer import SpoolImporter
+from .own_outbox import OwnOutbox
 
-__all__ = ["SpoolImporter"]
+__all__ = ["OwnOutbox", "SpoolImporter"]
