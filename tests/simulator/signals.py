@@ -17,3 +17,4 @@ class Signal(NamedTuple):
     size: int = 300  # code points
     key: int = 0  # only those with the same may share a message
     host: int = 0  # that accepts it
+    expires: float | None = None  # s

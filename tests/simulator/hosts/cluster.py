@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -24,7 +25,7 @@ from trio.testing import MockClock
 from tocsind.testing.engine import MemoryEngine
 
 from .discord import Discord
-from .host import Host, configuration
+from .host import Host, Said, configuration
 from .way import Cut
 
 DAY: Final = 86_400.0  # s; by so much the hosts' wall clocks differ
@@ -68,14 +69,19 @@ class Case(NamedTuple):
     spikes: float = SPIKES
     length: float | None = None  # s of the workload
     webhooks: tuple[tuple[int, ...], ...] = ((0,),)
+    expires: tuple[float, ...] = ()  # s: one of these for each signal; none: they do not expire
 
 
 class Finding(NamedTuple):
-    """What became of it: the test's record, copies without a mark, and what is left behind: nothing, if all is well."""
+    """What became of it: the test's record, copies without a mark, what is left behind, and where the accepting host says something else of
+    a signal than what the server saw: nothing, if all is well. `states` counts what the accepting hosts say.
+    """
 
     record: RunRecord
     unmarked: int
     left: list[str]
+    contradictions: list[str]
+    states: Counter[str]
 
 
 def run(case: Case) -> Finding:
@@ -130,10 +136,22 @@ class Cluster:
                 self._nursery.start_soon(self._disturb, fault)
             await self._hand_over()
             left = await self._end()
+            said = {number: self.hosts[each.host].said(number) for number, each in self._discord.signals.items()}
             for host in self.hosts:
                 host.end(at_once=True)
             self._nursery.cancel_scope.cancel()
-        return Finding(self.record, self._discord.unmarked_copies, left)
+        contradictions = [
+            f"{number}, which arrived {self._discord.arrivals[number]} times: {each}"
+            for number, each in said.items()
+            if self._is_false(number, each)
+        ]
+        states = Counter(each.state for each in said.values())
+        return Finding(self.record, self._discord.unmarked_copies, left, contradictions, states)
+
+    def _is_false(self, number: int, said: Said) -> bool:
+        """Whether a host denies that a signal arrived, or says that one did which did not."""
+        arrived = self._discord.arrivals[number] > 0
+        return said.denies if arrived else said.state == "sent"
 
     def _webhooks(self, host: int) -> tuple[int, ...]:
         return self._case.webhooks[host % len(self._case.webhooks)]
@@ -145,7 +163,9 @@ class Cluster:
             if self._case.length is not None and each.at > BEGIN + self._case.length:
                 break
             host = self._chance["hosts"].randrange(len(self.hosts))
-            signal = each._replace(host=host, webhook=self._chance["webhooks"].choice(self._webhooks(host)))
+            expires = self._chance["hosts"].choice(self._case.expires) if self._case.expires else None
+            webhook = self._chance["webhooks"].choice(self._webhooks(host))
+            signal = each._replace(host=host, webhook=webhook, expires=expires)
             await trio.sleep_until(signal.at)
             self._discord.signals[signal.number] = signal
             self.record.handed(signal)
@@ -155,7 +175,7 @@ class Cluster:
 
     async def _end(self) -> list[str]:
         with trio.move_on_after(PATIENCE):
-            while self.record.lost:  # noqa: ASYNC110 - no event tells
+            while self.record.lost and not self._case.expires:  # noqa: ASYNC110 - no event tells
                 await trio.sleep(1.0)
         with trio.move_on_after(AFTERWARDS):
             while self._left():  # noqa: ASYNC110 - as above

@@ -6,9 +6,10 @@ The daemon is the real one from acceptance to the messages: acceptor, store, lan
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 from tests.simulator import signals
@@ -20,6 +21,7 @@ from tocsind.core.assembly import Core, assemble
 from tocsind.core.settle import JournalStore
 from tocsind.delivery.supervisor import Supervisor
 from tocsind.events import Event
+from tocsind.journal.maintenance import EXPIRED_REASON
 from tocsind.shared.assembly import make_hub, store_maker
 from tocsind.shared.store import SharedStore
 from tocsind.shared.targets import Target
@@ -31,6 +33,7 @@ from .life import Killed, Life
 from .way import Cut, Way
 
 PEER: Final = Peer(1000, 1000, 4711)
+ID: Final = "{:026}"
 SOME_MORNING: Final = 1_767_225_600.0
 TABLE: Final = '[shared]\nurl = "unix:///engine.sock"\non-outage = "{}"\n'
 DISCORD: Final = f"""
@@ -47,6 +50,18 @@ def configuration(on_outage: str | None, webhooks: Sequence[int] = (0,)) -> Conf
     head = TABLE.format(on_outage) if on_outage else ""
     text = head + "".join(DISCORD.format(n, n) for n in webhooks) + ROUTE.format(webhooks[0])
     return parse(text, "alerts.toml")
+
+
+class Said(NamedTuple):
+    """What a host says of a signal that it accepted."""
+
+    state: str
+    reason: str
+
+    @property
+    def denies(self) -> bool:
+        """Whether it says that the signal was never posted."""
+        return self.state == "expired" and self.reason == EXPIRED_REASON
 
 
 class HostClock:
@@ -116,13 +131,21 @@ class Host:
         return not self.life.is_over and any(target.holds(trio.current_time()) for target in self.targets)
 
     def left(self) -> list[str]:
-        """Deliveries that have not ended, and whose end was not told, or not heard of."""
+        """Signals that were not accepted, and deliveries that have not ended, or whose end was not told, or not heard of."""
         rows = self.disk.execute(
             "SELECT d.number, d.state, coalesce(e.stage, '-'), coalesce(e.origin, '-'), coalesce(d.reason, '') FROM deliveries d"
             " LEFT JOIN shared e ON e.delivery = d.number"
             " WHERE d.state IN ('queued', 'sending', 'held') OR e.stage IN ('begun', 'waits')"
         )
-        return [" ".join(map(str, row)) for row in rows]
+        return [*(f"{each.number} in the spool" for each in self._spool), *(" ".join(map(str, row)) for row in rows)]
+
+    def said(self, number: int) -> Said:
+        """Of a signal."""
+        row = self.disk.execute(
+            "SELECT d.state, coalesce(d.reason, '') FROM deliveries d JOIN signals s ON s.number = d.signal WHERE s.id = ?",
+            (ID.format(number),),
+        ).fetchone()
+        return Said(*row)
 
     # --- its lives ---------------------------------------------------------------------------------------------------------
 
@@ -171,6 +194,14 @@ class Host:
                 )
                 nursery.start_soon(hub.run)
             nursery.start_soon(self._accept, core)
+            nursery.start_soon(self._expire, core)
+
+    async def _expire(self, core: Core) -> None:
+        while True:
+            changed = core.wakeups.deadline_changed
+            deadline = await core.store.expire()
+            with trio.move_on_after(inf if deadline is None else max(0.0, deadline - self._clock.steady())):
+                await changed.wait()
 
     async def _accept(self, core: Core) -> None:
         while True:
@@ -191,6 +222,7 @@ def _signal(signal: signals.Signal) -> Signal:
         TITLE.format(signal.number),
         body="x" * signal.size,
         priority=PRIORITIES[signal.priority],
-        id=f"{signal.number:026}",
+        id=ID.format(signal.number),
+        expires=signal.expires,
         to=[f"d{signal.webhook}"],
     )
