@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 
-from tests.journal.factories import NOW, begun, digest_oldest, ended
+import msgspec
+from tests.journal.factories import NOW, begun, digest_oldest, ended, fed
 from tests.journal.test_shared_view import HERE, arriving, handed_over, take_in
 
 from tocsin.signals import Signal
-from tocsind.journal import epochs, shared
+from tocsind.journal import epochs, maintenance, shared
 from tocsind.journal.shared import Known
 from tocsind.policy.delivery import Delivery, State
 
@@ -80,3 +81,25 @@ def test_account_tells_deliveries_in_flight_from_those_that_may_have_arrived(dat
     database.execute("UPDATE deliveries SET doubt = 1")
     database.execute("UPDATE deliveries SET state = 'sending' WHERE number = 1")
     assert epochs.account(database, "vm-1", "target", NOW, epoch="later", followed=True) == ([own], [foreign])
+
+
+def test_retry_of_an_end_that_other_hosts_know_is_counted(database: sqlite3.Connection) -> None:
+    (known, _), (unknown, _) = handed_over(database), handed_over(database)
+    shared.told(database, [f"vm-1/{known}/a"])
+    database.execute("UPDATE deliveries SET state = 'dead'")
+    for id_ in (known, unknown):
+        assert maintenance.retry_one(database, id_, NOW, "vm-1") == 1
+    assert [each.retries for each in fed(database, "a")] == [1, 0]
+
+
+def test_retried_delivery_is_sent_again_where_it_ended(database: sqlite3.Connection) -> None:
+    signal = Signal("x")
+    take_in(database, arriving(signal))
+    database.execute("UPDATE deliveries SET state = 'dead'")
+    shared.told(database, [f"vm-2/{signal.id}/a"])
+    take_in(database, arriving(signal))
+    assert states(database)[1][0] == "dead", "an engine that lost its memory gets the same once more"
+    again = msgspec.structs.replace(arriving(signal), id=f"vm-2/{signal.id}/a/0r1", is_again=True)
+    take_in(database, again)
+    assert states(database) == {1: ("queued", False)}
+    assert [each.id for each in shared.begun(database, HERE, {1: "ours"}, NOW)] == [again.id]

@@ -21,10 +21,10 @@ from tocsind.shared.engine import Done, Stored
 HERE, OFFSET = "host-1", 1000.0
 
 
-def stored(**changes: Any) -> Stored:
+def stored(*, repeats: Any = 0, retries: Any = 0, **changes: Any) -> Stored:
     """A delivery of this host as the engine has it. `changes` are of its body, by place."""
     signal = Signal("title", "body", key="k")
-    delivery = Delivery(1, signal, "d", Priority.HIGH, accepted=50.0, deadline=70.0, skew=5.0)
+    delivery = Delivery(1, signal, "d", Priority.HIGH, 50.0, 70.0, skew=5.0, repeats=repeats, retries=retries)
     item = items.item_of(Leaving(delivery, "k", ends=False, raw=False), HERE, "far", OFFSET, "epoch")
     body = msgspec.msgpack.decode(item.body)
     for place, value in changes.items():
@@ -44,6 +44,23 @@ def test_an_item_arrives_on_the_clock_of_the_host_that_reads_it() -> None:
 def test_an_item_with_a_number_that_no_journal_stores_is_refused(place: int, number: float) -> None:
     with pytest.raises(items.Unreadable):
         items.arriving(stored(**{f"at{place}": number}), 1, OFFSET)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "retries", "end"), [(0, 0, "d"), (-1, 0, "d"), (2, 0, "d/2"), (0, 1, "d/0r1"), (2, 3, "d/2r3")]
+)
+def test_each_repetition_and_retry_has_an_id_of_its_own(repeats: int, retries: int, end: str) -> None:
+    item = stored(repeats=repeats, retries=retries)
+    assert item.id.split("/", 2)[2] == end
+    _, found = items.arriving(item, Priority.HIGH, OFFSET)
+    assert (found.repeats, found.is_again) == (max(0, repeats), "/" in end)
+
+
+@pytest.mark.parametrize("place", [11, 12])
+def test_an_item_whose_id_is_not_that_of_its_retry_is_refused(place: int) -> None:
+    for number in (-1, 1):
+        with pytest.raises(items.Unreadable):
+            items.arriving(stored(**{f"at{place}": number}), 1, OFFSET)
 
 
 def test_an_item_in_the_name_of_another_host_is_refused() -> None:

@@ -107,3 +107,16 @@ def test_what_its_host_dropped_is_in_no_digest(tmp_path: Path, fake: FakeProcess
         counts = [int(title.split()[0]) for title in fake.titles() if "in one digest" in title]
         singles = set(fake.titles()) & set(ids.values())
         assert len(singles) + sum(counts) == len(ids) - 1
+
+
+def test_alert_that_died_at_another_host_is_sent_when_its_operator_retries_it(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    with hosts(tmp_path, fake, redis_server, 2, limits=SLOW) as found:
+        _, other = pair(found)
+        fake.script({"behaviour": "status", "status": 400, "code": 50006})
+        id_ = other.client.send("refused once").id
+        assert other.settled(id_) == ["dead"]
+        assert other.client.request("retry", id=id_)["deliveries"] == 1
+        assert other.settled(id_) == ["delivered"]
+        assert fake.titles().count("refused once") == 1

@@ -87,7 +87,10 @@ def drop(
     ).rowcount
 
 
-_REQUEUED = "state = 'queued', reason = 'put back by hand', since = ?, first_try = NULL, unknowns = 0"
+_REQUEUED = (
+    "state = 'queued', reason = 'put back by hand', since = ?, first_try = NULL, unknowns = 0, retries = retries"
+    " + EXISTS (SELECT 1 FROM shared e WHERE e.delivery = deliveries.number AND e.stage = 'told')"
+)
 
 
 def retry_one(connection: sqlite3.Connection, id_: str, now: float, host: str | None = None) -> int:

@@ -18,7 +18,7 @@ from .records import Arrival, OutboxPosition
 UNROUTED = "unrouted"  # the destination of signals that no route matches
 NO_ROUTE = "no route of the configuration takes this signal"
 COLUMNS = (  # of a delivery
-    "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, d.released, d.repeats,"
+    "d.number, d.signal, d.deadline, d.attempts, d.first_try, d.doubt, d.unknowns, d.plain, d.released, d.repeats, d.retries,"
     " s.accepted, s.skew, s.body"
 )
 
@@ -182,6 +182,7 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
     plain: int,
     released: float | None,
     repeats: int,
+    retries: int,
     accepted: float,
     skew: float,
     body: bytes,
@@ -203,4 +204,5 @@ def delivery_of(  # noqa: PLR0917 - a row of COLUMNS, in their order
         skew=skew,
         released=released,
         repeats=repeats,
+        retries=retries,
     )

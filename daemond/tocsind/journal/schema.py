@@ -337,6 +337,11 @@ ALTER TABLE shared ADD COLUMN tries BLOB;
 ALTER TABLE shared ADD COLUMN note TEXT;
 """
 
+# How often an operator requeued a delivery after its end was told to other hosts: its id there has the number (shared.items).
+_NINETEENTH = """
+ALTER TABLE deliveries ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+"""
+
 MIGRATIONS = (
     _FIRST,
     _SECOND,
@@ -356,4 +361,5 @@ MIGRATIONS = (
     _SIXTEENTH,
     _SEVENTEENTH,
     _EIGHTEENTH,
+    _NINETEENTH,
 )

@@ -36,6 +36,7 @@ class Arriving(msgspec.Struct, frozen=True):
     attempted: bool
     lapsed: bool = False
     repeats: int = 0
+    is_again: bool = False  # a repetition, or requeued by the operator of its host
     attempted_by: str = ""  # the host that noted the attempt, where it is known
 
 
@@ -72,7 +73,7 @@ def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: floa
     if row is None and each.origin == here.host:
         row = _own(connection, here, each, now)
     if row is None:
-        return _queue_again(connection, each, now) if each.repeats else None
+        return _queue_again(connection, each, now) if each.is_again else None
     number, stage = row
     if each.attempted or (each.lapsed and not (is_known and stage == "waits")):
         connection.execute(
@@ -88,7 +89,7 @@ def _again(connection: sqlite3.Connection, here: Here, each: Arriving, now: floa
 
 
 def _queue_again(connection: sqlite3.Connection, each: Arriving, now: float) -> bool | None:
-    """Continue with the delivery of which this is a repetition. True: it was sent from here; None: it was not."""
+    """Continue with the delivery of which this is a repetition or retry. True: it ended here; None: it was not here."""
     base = each.id.rpartition("/")[0]
     row = connection.execute(
         f"SELECT e.delivery FROM shared e JOIN deliveries d ON d.number = e.delivery WHERE d.state NOT IN {OPEN_STATES}"  # noqa: S608 - constant text

@@ -100,6 +100,7 @@ class Delivery(msgspec.Struct, frozen=True):
     skew: float = 0.0  # steady clock minus wall clock, at acceptance
     released: float | None = None  # when it was queued after it had been held: it has waited since then only
     repeats: int = 0  # how often it was posted again (`repeat`)
+    retries: int = 0  # how often an operator requeued it after other hosts knew that it had ended
 
     @property
     def id(self) -> str:

@@ -31,7 +31,7 @@ AnyState = TypeVar("AnyState", LaneState, LimitState)
 VERSION: Final = 1
 HOST_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,96}")
 _LARGEST: Final = 1e15
-_SLASHES: Final = 2  # in an id; one more in that of a repetition
+_SLASHES: Final = 2  # in an id; one more in that of a repetition or retry
 _STATES: Final = frozenset(state.value for state in SETTLED)
 _ARRIVED: Final = frozenset({State.SENT.value, State.DIGESTED.value})
 LAST_SENDER: Final = "last sender"  # the host whose journal knows at least as much as the engine
@@ -53,6 +53,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True):
     raw: bool
     doubt: bool
     repeats: int = 0
+    retries: int = 0
 
 
 class _Result(msgspec.Struct, frozen=True, array_like=True):
@@ -81,9 +82,11 @@ class OtherVersion(Exception):  # noqa: N818 - names the condition
 
 
 def id_of(host: str, delivery: Delivery) -> str:
-    """The id over all hosts of a delivery, or of its present repetition."""
-    id_ = f"{host}/{delivery.id}/{delivery.destination}"
-    return f"{id_}/{delivery.repeats}" if delivery.repeats > 0 else id_
+    """The id over all hosts of a delivery, or of its present repetition or retry: the end of the one before is not its end."""
+    id_, repeats = f"{host}/{delivery.id}/{delivery.destination}", max(0, delivery.repeats)
+    if delivery.retries:
+        return f"{id_}/{repeats}r{delivery.retries}"
+    return f"{id_}/{repeats}" if repeats else id_
 
 
 def item_of(leaving: Leaving, host: str, far: str, offset: float, epoch: str) -> Item:
@@ -110,6 +113,7 @@ def item_of(leaving: Leaving, host: str, far: str, offset: float, epoch: str) ->
             leaving.raw,
             delivery.maybe_duplicate,
             max(0, delivery.repeats),
+            delivery.retries,
         )
     )
     return Item(id_of(host, delivery), delivery.priority, packed, leaving.epoch or epoch)
@@ -125,7 +129,8 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
             raise Unreadable("it says that another host accepted it")
         if not _is_sound(body):
             raise Unreadable("it has a number that is none")
-        if body.repeats < 0 or (body.repeats > 0) != (stored.id.count("/") == _SLASHES + 1):
+        is_again = body.repeats > 0 or body.retries > 0
+        if min(body.repeats, body.retries) < 0 or is_again != (stored.id.count("/") == _SLASHES + 1):
             raise Unreadable("its id is not that of its repetition")
         signal = Signal.from_dict(_signal_of(body.signal))
     except (*UNREADABLE, InvalidSignal, ValueError, TypeError) as error:
@@ -146,6 +151,7 @@ def arriving(stored: Stored, priority: int, offset: float) -> tuple[str, Arrivin
         attempted=stored.attempted or body.doubt,
         lapsed=stored.lapsed,
         repeats=body.repeats,
+        is_again=is_again,
         attempted_by=stored.attempted_by if HOST_NAME.fullmatch(stored.attempted_by) else "",
     )
 
