@@ -206,10 +206,10 @@ class Lane:
         """The next queued deliveries of this priority, at most `most`, after this number."""
         return await self._store.feed(self.name, priority, after, most)
 
-    def on_arrival(self, priority: Priority) -> None:
-        """A sender has read a delivery."""
-        if is_expedited(priority):
-            self.limiter.note_demand(self.clock.now())
+    def on_arrival(self, delivery: Delivery) -> None:
+        """A sender has read a delivery. One that it reads again is no second demand, so the demand has the instant since when it waits."""
+        if is_expedited(delivery.priority):
+            self.limiter.note_demand(self.clock.now() - self._waited(delivery))
         self.turns.notify()
 
     def on_window_read(self) -> None:
@@ -230,6 +230,10 @@ class Lane:
     def opens_at(self, now: float, priority: Priority) -> float:
         """When limiter and breaker allow a batch whose first delivery has this priority."""
         return max(self.limiter.ready_at(now, priority, full=self._is_full(priority)), self.breaker.ready_at(now))
+
+    def _waited(self, delivery: Delivery) -> float:
+        """Seconds since when a delivery could be sent."""
+        return max(0.0, self.clock.steady() - delivery.waits_since)
 
     def _is_full(self, priority: Priority) -> bool:
         return is_expedited(priority) or self.batcher.is_full(self._senders_in_batch())

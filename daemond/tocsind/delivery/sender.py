@@ -31,8 +31,8 @@ class Lane(Protocol):
     async def feed(self, priority: Priority, after: int, most: int) -> list[Delivery]:
         """The next queued deliveries of this priority, at most `most`, after this number."""
 
-    def on_arrival(self, priority: Priority) -> None:
-        """A sender has read a delivery."""
+    def on_arrival(self, delivery: Delivery) -> None:
+        """A sender has read a delivery, for the first time or again."""
 
     def on_window_read(self) -> None:
         """A sender has read its window, or found the journal's queue empty."""
@@ -69,8 +69,8 @@ class Sender:
     async def read_window(self) -> None:
         """Read the journal once."""
         found = await self._lane.feed(self.priority, self._window.begin_read(), WINDOW)
-        for _ in range(self._window.end_read(found)):
-            self._lane.on_arrival(self.priority)
+        for delivery in self._window.end_read(found):
+            self._lane.on_arrival(delivery)
         self._notify_change()
         self._lane.on_window_read()
 

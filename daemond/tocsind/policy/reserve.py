@@ -2,8 +2,10 @@
 
 At least a small share. More when demand was high: 1.5 times the demand of the busiest window within the last three windows. At most
 half of all tokens, or a storm of alarms would stop everything else. It counts demand and not requests: with a reserve that is too small,
-expedited deliveries wait and share a message, so requests would hide the shortage. Deliveries that arrive faster than a webhook accepts
-requests share a message in any case, and count once. A reserve that is too large costs little: an expedited message takes others along.
+expedited deliveries wait and share a message, so requests would hide the shortage. A demand has the instant since when its delivery waits.
+So a delivery that a lane reads again, as it does when hosts change places or an engine is away, counts once. Deliveries that arrive faster
+than a webhook accepts requests share a message in any case, and count once. A reserve that is too large costs little: an expedited message
+takes others along.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ class Reserve:
         self._demands: deque[float] = deque(maxlen=MAX_DEMANDS)
 
     def note_demand(self, now: float) -> None:
-        """An expedited delivery arrived."""
+        """An expedited delivery arrived at `now`, or is read again: what is not later than the last demand is ignored."""
         if not self._demands or now - self._demands[-1] >= MIN_SPACING:
             self._demands.append(now)
 

@@ -72,15 +72,15 @@ class Window:
         self._reading, self._woken = True, False
         return self._cursor
 
-    def end_read(self, found: Sequence[Delivery]) -> int:
-        """Add what was read. Returns how many deliveries are new here."""
+    def end_read(self, found: Sequence[Delivery]) -> list[Delivery]:
+        """Add what was read. Returns the deliveries that are new here."""
         fresh = [each for each in found if each.number not in self._known and each.number not in self._left]
         self._buffered += fresh
         self._known.update(each.number for each in fresh)
         self._cursor = found[-1].number if found else self._cursor
         self._reading, self._read_on = False, len(found) >= self._size
         self.reads += 1
-        return len(fresh)
+        return fresh
 
     # --- sending ------------------------------------------------------------------------------------------------------
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bench.table import percentile
 from tests.simulator.hosts.cluster import Case, Fault, Finding, What, run
 from tests.simulator.many import ONE, REAL, models
+from tests.simulator.record import RunRecord
 from tests.simulator.server import Model
 
 from tocsind.policy.delivery import Priority
@@ -30,6 +33,20 @@ def test_burst_over_hosts_takes_as_long_as_at_one_host(model: Model, hosts: int)
     for percent in (50, 99, 100):
         waits = [percentile([wait for _, wait in each.waits[Priority.NORMAL]], percent) for each in (alone, together)]
         assert waits[1] <= 1.1 * waits[0], percent
+
+
+@pytest.mark.parametrize("on_outage", ["degrade", "hold"])
+def test_outage_of_the_engine_delays_no_longer_than_a_stop_of_one_host(on_outage: str) -> None:
+    def disturbed(fault: What, hosts: int, seconds: float) -> RunRecord:
+        faults = tuple(Fault(at, fault, None, seconds) for at in (7.0, 23.0, 41.0))
+        return clean(Case(ONE, "mixed", 0, hosts, faults, on_outage, length=120.0)).record
+
+    stopped = disturbed(What.STOP, 0, 12.5)  # until hosts have reported what they sent, and one has the lease
+    assert mean_wait(disturbed(What.AWAY, 3, 10.0)) <= 1.1 * mean_wait(stopped)
+
+
+def mean_wait(record: RunRecord) -> float:
+    return fmean(wait for each in record.waits.values() for _, wait in each)
 
 
 @pytest.mark.parametrize("fault", What, ids=str)
