@@ -94,6 +94,11 @@ class JournalStore(SavedState):
         """The next queued deliveries of a lane's priority, from number `after` on, at most so many."""
         return await self._journal.run(queue.feed, destination, priority, after, most)
 
+    def gathering_seconds(self, destination: str) -> float:
+        """None: no other host accepts deliveries of these lanes."""
+        del destination
+        return 0.0
+
     async def begin(self, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
         """Claim deliveries and open an attempt for each. Only what is returned may be sent."""
         batch = await self.hold_back(batch)

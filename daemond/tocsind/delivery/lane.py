@@ -229,7 +229,15 @@ class Lane:
 
     def opens_at(self, now: float, priority: Priority) -> float:
         """When limiter and breaker allow a batch whose first delivery has this priority."""
-        return max(self.limiter.ready_at(now, priority, full=self._is_full(priority)), self.breaker.ready_at(now))
+        full = self._is_full(priority)
+        opens = max(self.limiter.ready_at(now, priority, full=full), self.breaker.ready_at(now))
+        return opens if full else max(opens, self._gathered_at(now))
+
+    def _gathered_at(self, now: float) -> float:
+        """Until when a message that is not full waits for alerts that other hosts accepted at the same time."""
+        seconds = self._store.gathering_seconds(self.name)
+        offers = [each for sender in self._senders_in_batch() for each in sender.offers(1)] if seconds else []
+        return now + min((seconds - self._waited(each) for each in offers), default=0.0)
 
     def _waited(self, delivery: Delivery) -> float:
         """Seconds since when a delivery could be sent."""

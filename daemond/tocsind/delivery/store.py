@@ -30,6 +30,9 @@ class DeliveryStore(LimitStore, Protocol):
     async def begin(self, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
         """Claim deliveries, and record the attempt. Only the deliveries that are returned may be sent."""
 
+    def gathering_seconds(self, destination: str) -> float:
+        """How long a message that is not full waits, from the acceptance of its first delivery on, for what other hosts accepted then."""
+
     async def settle(
         self,
         batch: Sequence[Delivery],

@@ -26,6 +26,9 @@ How it holds together.
     loses is handed over again.
     One sender. Only the holder's lane is fed. It is the same lane, with the same policy and limiter, as on one host: what other hosts
     accepted is in its journal like its own. So batches, digests, live messages and pace need no second implementation.
+    Alerts of one moment share their messages, as on one host, although those of other hosts reach the holder 10 to 30 ms later. The lane
+    would send the holder's own ones at once, in a message of their own, which costs one of few requests. So a message that is not full
+    leaves HAND_OVER_SECONDS after the acceptance of its first alert at the earliest, at any host. URGENT and HIGH never wait for that.
     Law 3 over hosts. An attempt is on record in the journal, then in the engine, and only then does its request leave. The engine refuses
     without the lease, and the record in the journal is undone. The next holder marks what has an open attempt as a possible duplicate, and
     what may have arrived in one that ended (its answer was lost). It does not mark an edit, which leaves no copy, but nothing that is in

@@ -61,6 +61,7 @@ from .taking import Taking
 from .targets import DEGRADED, Target, Targets
 
 OVERDUE_SECONDS: Final = 0.5  # between two questions whether a delivery whose time has passed is still in flight
+HAND_OVER_SECONDS: Final = 0.03  # from the acceptance of an alert at one host until another one can send it
 ALONE_AFTER: Final = 10.0  # s that a delivery which the engine has waits for another host, while the engine is away
 
 
@@ -129,6 +130,11 @@ class SharedStore(JournalStore):
                 epochs.feed_own, self.here(target, destination), priority, after, most, before
             )
         return []
+
+    def gathering_seconds(self, destination: str) -> float:
+        """As long as a hand-over takes, where this host sends for others: alerts of one moment share their messages, as on one host."""
+        target = self.targets.of(destination)
+        return HAND_OVER_SECONDS if target and target.hosts > 1 and self._holds(target) else 0.0
 
     async def begin(self, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
         """As in the base, with the engine's consent."""

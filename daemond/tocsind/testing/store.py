@@ -89,6 +89,7 @@ class MemoryStore:
             tuple[str, str, str], tuple[LiveMessage, Delivery | None]
         ] = {}  # by destination, key, far end
         self.fed: list[int] = []
+        self.gathers = 0.0  # s, `gathering_seconds`
         self._clock = clock
         self._fallbacks = fallbacks or {}
         self._jitter: Callable[[], float] = lambda: jitter
@@ -158,6 +159,10 @@ class MemoryStore:
                 found.append(entry.delivery)
         self.fed += [delivery.number for delivery in found]
         return found
+
+    def gathering_seconds(self, destination: str) -> float:
+        del destination
+        return self.gathers
 
     async def begin(self, batch: Sequence[Delivery], asking: RequestStart) -> list[Delivery]:
         await trio.lowlevel.checkpoint()

@@ -35,6 +35,14 @@ def test_burst_over_hosts_takes_as_long_as_at_one_host(model: Model, hosts: int)
         assert waits[1] <= 1.1 * waits[0], percent
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_alerts_of_one_moment_over_hosts_share_their_messages(seed: int) -> None:
+    alone, together = (clean(Case(ONE, "bar closes", seed, hosts, length=1.0)).record for hosts in (0, 12))
+    assert alone.signals == together.signals == 60
+    assert together.requests <= alone.requests
+    assert mean_wait(together) <= 1.1 * mean_wait(alone)
+
+
 @pytest.mark.parametrize("on_outage", ["degrade", "hold"])
 def test_outage_of_the_engine_delays_no_longer_than_a_stop_of_one_host(on_outage: str) -> None:
     def disturbed(fault: What, hosts: int, seconds: float) -> RunRecord:
