@@ -94,9 +94,9 @@ def test_signal_whose_answer_comes_after_its_deadline_is_sent(tmp_path: Path, fa
     config = discord("d", fake.webhooks[0]["url"], deadline='"1m"') + route("d")
     with DaemonProcess(tmp_path, config).start() as daemon:
         fake.hold(saved=True)
-        mortal = daemon.client.send("mortal", expires=SOON).id
+        mortal = daemon.client.send("mortal", expires=IN_TIME).id
         until(fake, lambda counts: counts["held"] == 1)
-        assert_expired(daemon, daemon.client.send("bystander", expires=2 * SOON).id)
+        assert_expired(daemon, daemon.client.send("bystander", expires=IN_TIME).id)
         assert delivery(daemon, mortal)["state"] == "sending"
         assert daemon.client.request("drop", id=mortal)["deliveries"] == 0
         fake.control("POST", "release")
