@@ -24,7 +24,7 @@ async def monitored(folder: Path, listen: str) -> AsyncIterator[tuple[InProcess,
     async with in_process(folder) as here:
         await here.apply(destination("a"))
         status = here.status_view(Metrics(here.clock))
-        check = Liveness(here.journal, here.lanes, patience=0.2).check
+        check = Liveness(here.journal, here.lanes, patience=1.0).check
         router = make_router(status, check, lambda: here.core.disk_guard.closed, clock=here.clock)
         watching = HttpListener(router, here.record)
         watching.apply(HttpOptions(listen))
