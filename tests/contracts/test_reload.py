@@ -180,11 +180,11 @@ def test_reload_of_two_destinations_lists_both_while_one_waits_for_its_request(d
         return "".join(discord(name, webhook["url"], **options) for name, webhook in pair) + route("d")
 
     with FakeProcess("--limits", "none", "--webhooks", "2") as fake:
-        apply(daemon, configuration())
-        fake.script({"behaviour": "slow", "webhook": fake.webhooks[0]["id"], "method": "POST", "delay": 5.0})
+        apply(daemon, configuration(deadline='"60s"'))
+        fake.script({"behaviour": "slow", "webhook": fake.webhooks[0]["id"], "method": "POST", "delay": 10.0})
         slow = daemon.client.send("in flight").id
         until(lambda: len(fake.messages()) == 1)
-        daemon.configure(configuration(username='"renamed"'))
+        daemon.configure(configuration(deadline='"60s"', username='"renamed"'))
         daemon.reload()
         until(lambda: daemon.client.send("fast", to="e").state == "stored" and sender(fake, "fast") == "renamed")
         assert daemon.client.why(slow)["deliveries"][0]["state"] == "sending"

@@ -49,8 +49,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def outcome(url: str, shown: Delivery | None = None, **options: Any) -> Outcome:
-    destination = AppriseDestination(AppriseOptions(target=Secret(url), **options))
-    with trio.fail_after(30):
+    destination = AppriseDestination(AppriseOptions(target=Secret(url), **{"deadline": 60.0, **options}))
+    with trio.fail_after(90):
         return (await destination.deliver([shown or delivery()])).outcomes[0]
 
 
