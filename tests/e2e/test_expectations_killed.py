@@ -14,12 +14,12 @@ from tests.harness import DaemonProcess, file, route, until
 from tocsin.errors import TocsinError
 
 CONFIG = file() + route("local-file")
-EVERY = 0.4  # s
+SOON, LATER = 0.4, 3600.0  # s
 BEGUN, LATE, REPORTED, RECOVERED, CLEARED = 1, 2, 3, 4, 5  # the commits, in their order
 
 
-def beat(daemon: DaemonProcess) -> None:
-    daemon.client.request("expect", name="bot", every=EVERY, grace=0.0)
+def beat(daemon: DaemonProcess, every: float = SOON) -> None:
+    daemon.client.request("expect", name="bot", every=every, grace=0.0)
 
 
 def expected(daemon: DaemonProcess) -> list[dict[str, Any]]:
@@ -36,7 +36,7 @@ def titles(daemon: DaemonProcess) -> list[str]:
 
 
 def beats_and_is_back(daemon: DaemonProcess) -> bool:
-    beat(daemon)  # again and again: without a beat the next alarm would be due
+    beat(daemon, LATER)  # so that no second alarm is due
     return "bot is back" in titles(daemon)
 
 
@@ -62,7 +62,7 @@ def test_killed_daemon_alarms_once_and_says_once_that_the_program_is_back(
         if commit > REPORTED:
             daemon.wait_for("expectation-late")
             with suppress(TocsinError):
-                beat(daemon)
+                beat(daemon, LATER)
         assert_crashed(daemon)
         daemon.start()
         until(lambda: "bot is silent: no heartbeat" in titles(daemon))
