@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from itertools import count
 
+import msgspec
 import pytest
 from tests.journal.factories import NOW, put
 from tests.journal.test_shared_view import HERE, arriving, handed_over, take_in, told
@@ -141,6 +142,31 @@ def test_news_of_a_delivery_that_was_sent_here_changes_nothing(database: sqlite3
     database.execute("UPDATE deliveries SET state = 'sent', message = '1' WHERE number = ?", (number,))
     assert record(database, ended(id_, "sent")) == []
     assert told(database, id_)["message"] == "1"
+
+
+def test_end_that_this_host_told_does_not_undo_a_retry(database: sqlite3.Connection) -> None:
+    id_, number = handed_over(database)
+    maintenance.close(database, number, State.DEAD, "400", NOW)
+    own = Ended(f"vm-1/{id_}/a", "vm-1", "dead", "400", None, "vm-1")
+    shared.told(database, [own.id])
+    assert maintenance.retry_one(database, id_, NOW, "vm-1") == 1
+    assert record(database, own) == []
+    assert told(database, id_)["state"] == "queued"
+
+
+def test_journal_from_a_backup_learns_from_its_own_news_what_was_sent(database: sqlite3.Connection) -> None:
+    id_, _ = handed_over(database)
+    (settled,) = record(database, Ended(f"vm-1/{id_}/a", "vm-1", "sent", None, "42", "vm-1"))
+    assert (settled.state, settled.is_late) == ("sent", False)
+
+
+def test_own_item_whose_row_was_lost_counts_as_handed_over(database: sqlite3.Connection) -> None:
+    found = arriving(Signal("x"))
+    id_ = put(database, "a")
+    mine = msgspec.structs.replace(found, id=f"vm-1/{id_}/a", origin="vm-1", signal=id_)
+    take_in(database, mine)
+    withdrawals.taken_back(database, {}, [mine.id])
+    assert [each.target for each in withdrawals.own(database, "vm-1", [1])] == ["target"]
 
 
 @pytest.mark.parametrize("stopped_by", ["ack", "end"])

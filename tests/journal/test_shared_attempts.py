@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import msgspec
-from tests.journal.factories import NOW, begun, digest_oldest, ended, fed
+from tests.journal.factories import NOW, begun, digest_oldest, ended, fed, put
 from tests.journal.test_shared_view import HERE, arriving, handed_over, take_in
 
 from tocsin.signals import Signal
@@ -103,3 +103,16 @@ def test_retried_delivery_is_sent_again_where_it_ended(database: sqlite3.Connect
     take_in(database, again)
     assert states(database) == {1: ("queued", False)}
     assert [each.id for each in shared.begun(database, HERE, {1: "ours"}, NOW)] == [again.id]
+
+
+def test_digest_of_what_the_engine_has_is_dissolved_where_another_host_sends(database: sqlite3.Connection) -> None:
+    assert not shared.return_digested(database, HERE, NOW)
+    two(database)
+    assert digest_oldest(database, "a")
+    assert shared.return_digested(database, HERE, NOW)
+    assert states(database) == {1: ("queued", False), 2: ("rerouted", False)}
+    database.execute("DELETE FROM deliveries")
+    put(database, "a")
+    put(database, "a")
+    assert digest_oldest(database, "a")
+    assert not shared.return_digested(database, HERE, NOW), "the engine has nothing of this one"

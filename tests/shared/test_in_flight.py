@@ -66,7 +66,7 @@ def test_signal_that_expires_in_flight_at_another_host_is_reported_as_sent(
         fake.await_held()
         bystander = other.client.send("bystander", expires=SOON).id  # it expires later
         assert other.settled(bystander) == ["dropped"]
-        assert one_of(other, bystander)["reason"] == EXPIRED_REASON
+        assert one_of(other, bystander)["reason"].endswith(EXPIRED_REASON)
         (row,) = queued(other)
         assert (row["title"], waiting.done()) == ("in flight", False)
         fake.release()
@@ -96,7 +96,8 @@ def test_signal_that_expires_before_another_host_begins_is_never_posted(
         until(lambda: handed_over(redis_server, mortal))
         assert waiting.result().returncode == 5
         mine = one_of(other, mortal)
-        assert (mine["state"], mine["reason"], mine["possible_duplicate"]) == ("expired", EXPIRED_REASON, False)
+        assert (mine["state"], mine["possible_duplicate"]) == ("expired", False)
+        assert mine["reason"].endswith(EXPIRED_REASON), "here, or first at the host that would have sent it"
         until(lambda: not handed_over(redis_server, mortal))
         fake.release()
         assert holder.settled(plug) == ["delivered"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from tocsind.core.active_config import ActiveConfig
 from tocsind.journal import Connection, Journal, shared, shared_arrivals
 from tocsind.policy.delivery import Priority
 from tocsind.shared import taking
-from tocsind.shared.engine import LEASE_MS, Done, Item, Settled
+from tocsind.shared.engine import LEASE_MS, Done, EngineAway, Item, Settled
 from tocsind.shared.taking import Taking
 from tocsind.shared.targets import Target, Targets
 from tocsind.testing.engine import MemoryEngine
@@ -208,3 +208,21 @@ async def test_delivery_that_the_engine_lost_is_offered_again_before_it_is_free(
     assert await host.journal.run(leaving) == [1]
     await host.hand_over()
     assert await host.free()
+
+
+async def test_answer_that_is_lost_leaves_a_fallback_waiting_for_a_new_hand_over(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await host.hand_over()
+
+    async def silent(target: str, ids: Sequence[str]) -> dict[str, bool]:
+        await MemoryEngine.withdraw(host.engine, target, ids)
+        raise EngineAway("no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(host.engine, "withdraw", silent)
+        here = shared.Here(US, host.target.name, "d")
+        assert await host.taking.back(host.target, here, tuple(Priority), ["fallback"], hurried=False) == []
+    assert await host.row() == ("begun", False)
+    await host.hand_over()
+    assert await host.taking.back(host.target, here, tuple(Priority), ["fallback"], hurried=False) == [1]

@@ -211,13 +211,28 @@ def unclaim(
 
 def return_foreign(connection: sqlite3.Connection, here: Here, now: float) -> int:
     """Another host sends for this destination now: return the deliveries of other hosts and those in queued digests. Returns how many."""
-    for (digest,) in connection.execute(
-        "SELECT signal FROM deliveries g WHERE destination = ? AND state = 'queued' AND EXISTS (SELECT 1 FROM deliveries d"
-        " JOIN shared e ON e.delivery = d.number WHERE d.digest = g.signal AND e.stage = 'waits')",
-        (here.destination,),
-    ).fetchall():
+    for digest in _digests_of_shared(connection, here.destination):
         _dissolve(connection, here.destination, digest, now)
     return return_of_others(connection, here, now)
+
+
+def return_digested(connection: sqlite3.Connection, here: Here, now: float) -> bool:
+    """As `return_foreign`, for a digest that was queued when this host had just lost the lease. Whether there was one."""
+    found = bool(_digests_of_shared(connection, here.destination))
+    if found:
+        return_foreign(connection, here, now)
+    return found
+
+
+def _digests_of_shared(connection: sqlite3.Connection, destination: str) -> list[int]:
+    """The signals of queued digests that stand for deliveries which the engine has."""
+    rows = connection.execute(
+        "SELECT signal FROM deliveries g WHERE destination = ? AND state = 'queued' AND number < 0 AND EXISTS"
+        " (SELECT 1 FROM deliveries d JOIN shared e ON e.delivery = d.number"
+        " WHERE d.digest = g.signal AND d.state = 'digested' AND e.stage IN ('begun', 'waits'))",
+        (destination,),
+    )
+    return [signal for (signal,) in rows]
 
 
 def return_of_others(connection: sqlite3.Connection, here: Here, now: float) -> int:

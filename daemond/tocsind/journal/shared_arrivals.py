@@ -13,6 +13,7 @@ from tocsin.ids import new_id
 from tocsind.policy.delivery import Priority
 
 from . import shared_view
+from .epochs import UNKNOWN
 from .shared import Here
 from .shared_view import OPEN_STATES
 
@@ -122,8 +123,8 @@ def _own(connection: sqlite3.Connection, here: Here, each: Arriving, now: float)
     if row is None:
         return None
     connection.execute(
-        "INSERT OR IGNORE INTO shared (delivery, id, target, origin, stage, since) VALUES (?, ?, ?, ?, 'waits', ?)",
-        (row[0], each.id, here.target, each.origin, now),
+        "INSERT OR IGNORE INTO shared (delivery, id, target, origin, stage, since, epoch) VALUES (?, ?, ?, ?, 'waits', ?, ?)",
+        (row[0], each.id, here.target, each.origin, now, UNKNOWN),
     )
     return row[0], "waits"
 

@@ -87,11 +87,12 @@ def settle(
 
 def _settle_one(connection: sqlite3.Connection, news: Ended, reason: str, now: float) -> list[Settled]:
     row = connection.execute(
-        "SELECT d.number, s.id, d.destination, d.state, d.reason, d.doubt, d.attempts, s.accepted + s.skew FROM deliveries d"
-        " JOIN signals s ON s.number = d.signal WHERE d.number = (SELECT delivery FROM shared WHERE id = ?)",
-        (news.id,),
+        "SELECT d.number, s.id, d.destination, d.state, d.reason, d.doubt, d.attempts, s.accepted + s.skew FROM shared e"
+        " JOIN deliveries d ON d.number = e.delivery JOIN signals s ON s.number = d.signal"
+        " WHERE e.id = ? AND NOT (e.stage = 'told' AND ?)",
+        (news.id, news.sender == news.origin),
     ).fetchone()
-    if row is None:
+    if row is None:  # retention deleted it; or this host told it, and it may have been requeued since
         return []
     number, id_, destination, here, before, doubt, attempts, since = row
     state, there = State(here), State(news.state)

@@ -127,7 +127,12 @@ class Exchange:
         """Whether there may be more."""
         far, epoch, here = self._targets.far_of(name), target.epoch, self.store.here(target, name)
         after = {priority: self.handed.get((name, priority), FIRST) for priority in Priority}
-        leaving = await self._journal.run(partial(shared.leaving, digests=digests), here, after, CHUNK)
+        read = partial(shared.leaving, digests=digests)
+        leaving = await self._journal.run(read, here, after, CHUNK)
+        if any(each.delivery.is_digest for each in leaving) and await self._journal.run(
+            shared.return_digested, here, self._clock.steady()
+        ):
+            leaving = await self._journal.run(read, here, after, CHUNK)
         if leaving:
             items = [item_of(each, self.store.host, far, self._targets.offset, epoch) for each in leaving]
             ids = {each.delivery.number: item.id for each, item in zip(leaving, items, strict=True)}

@@ -51,8 +51,9 @@ class Taking:
         try:
             taken = await self._engine.withdraw(target.name, asked) if asked else {}
         except EngineAway:
+            await self._journal.run(withdrawals.taken_back, {}, asked)  # it may have given them back without an answer
             return await self._back_later(found)
-        await self._journal.run(withdrawals.taken_back, taken)
+        await self._journal.run(withdrawals.taken_back, taken, [id_ for id_ in asked if id_ not in taken])
         return [each.number for each in found if each.is_free or each.id in taken]
 
     async def _back_later(self, found: Sequence[withdrawals.Waiting]) -> list[int]:

@@ -61,7 +61,7 @@ class Said(NamedTuple):
     @property
     def denies(self) -> bool:
         """Whether it says that the signal was never posted."""
-        return self.state == "expired" and self.reason == EXPIRED_REASON
+        return self.state == "expired" and self.reason.endswith(EXPIRED_REASON)
 
 
 class HostClock:
