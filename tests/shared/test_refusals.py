@@ -27,6 +27,7 @@ REFUSALS = {
     "ERR The user executing the script can't run this command or subcommand script: 0": (Cause.PERMISSION, "command"),
     "READONLY You can't write against a read only replica.": (Cause.READ_ONLY, "read only"),
     "OOM command not allowed when used memory > 'maxmemory'.": (Cause.FULL, "maxmemory"),
+    f"OOM command not allowed. script: {'6e' * 20}, on @user_script:1.": (Cause.FULL, "not allowed."),
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.": (
         Cause.UNSAVED,
         "persist",
@@ -84,6 +85,11 @@ async def test_each_refusal_is_named_and_leaves_a_client_that_works() -> None:
     found = await steps([f"-{text}\r\n".encode() for text in REFUSALS])
     assert [cause for cause, _ in found] == [cause for cause, _ in REFUSALS.values()]
     assert [text for (_, text), (_, word) in zip(found, REFUSALS.values(), strict=True) if word not in text] == []
+
+
+async def test_hash_of_a_script_is_left_out() -> None:
+    ((_, text),) = await steps([f"-OOM command not allowed. script: {'6e' * 20}, on @user_script:30.\r\n".encode()])
+    assert text == "command not allowed."
 
 
 async def test_answer_that_cannot_be_read_means_an_engine_that_is_away() -> None:

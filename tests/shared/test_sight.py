@@ -133,5 +133,5 @@ def test_settings_of_the_engine_that_may_lose_what_waits_are_told_by_one_host(
         told = [host.wait_for("engine-unsafe") for host in found]
         assert all("append-only" in each["reason"] for each in told)
         assert sorted(each["reports"] for each in told) == [False, True]
-        until(lambda: any("may lose what waits" in title for title in fake.titles()))
+        until(lambda: any("needs other settings" in title for title in fake.titles()))
         assert all("append-only" in " ".join(host.status()["problems"]) for host in found)

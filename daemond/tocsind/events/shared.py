@@ -64,7 +64,7 @@ class EngineFound(Event, frozen=True):
 
 
 class EngineUnsafe(Event, frozen=True):
-    """A setting of the engine, or its version, may lose what waits. `reports`: this host tells people, for all hosts."""
+    """A setting of the engine, or its version, may lose what waits or refuse a step. `reports`: this host tells people, for all hosts."""
 
     level: ClassVar[str] = "warning"
     engine: str

@@ -155,10 +155,10 @@ def shares_nothing(fact: SharesNothing) -> Alarm:
 
 
 def engine_unsafe(fact: EngineUnsafe) -> Alarm | None:
-    """The engine may lose what waits. Once, by one of the hosts."""
+    """The engine may lose what waits, or refuse a step. Once, by one of the hosts."""
     if not fact.reports:
         return None
-    title = f"The engine {fact.engine} may lose what waits"
+    title = f"The engine {fact.engine} needs other settings"
     return Alarm("engine-settings", fact.engine, title, f"{_sentence(fact.reason)}.", priority="normal", once=True)
 
 

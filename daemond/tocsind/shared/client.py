@@ -8,6 +8,7 @@ repeats nothing by itself.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -81,6 +82,8 @@ _IN_OTHER_WORDS: Final[Mapping[type[Exception], str]] = {
     MasterNotFoundError: "no sentinel that answers knows a primary of this name"  # its text is the settings of each connection
 }
 
+_OF_SCRIPT: Final = re.compile(r",? script: [0-9a-f]{40}, on @user_script:\d+\.$")  # people know no script by its hash
+
 Argument = str | bytes | int
 Step = Callable[[redis.Redis], T]
 
@@ -148,7 +151,7 @@ class Client:
 
 
 def _away(error: Exception) -> EngineAway:
-    text = _IN_OTHER_WORDS.get(type(error), str(error))
+    text = _OF_SCRIPT.sub("", _IN_OTHER_WORDS.get(type(error), str(error)))
     return EngineAway(text, next(cause for kind, part, cause in _CAUSES if isinstance(error, kind) and part in text))
 
 

@@ -3,7 +3,7 @@
 tend      every 0.67 s, each target: renew the lease, or take it when it is free
 exchange  when something changed, and every second: report what has ended, record news, hand over, fetch
 listen    the engine's wake-ups
-tell      every 3 s: a note of this host, for the others (presence)
+tell      every 3 s: a note of this host, for the others (presence); every 30 s: what is wrong with the engine's settings
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ RELEASE_SECONDS: Final = 10.0  # at the end, for requests in flight
 GOODBYE_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 2.0  # while the engine is away: between two searches for deliveries that may be sent now
 ALARM_SECONDS: Final = 60.0
+SETTINGS_SECONDS: Final = 30.0  # between two looks at the engine's settings
 
 
 class Hub:
@@ -81,6 +82,7 @@ class Hub:
         self._deaf: EngineAway | None = None  # why it announces no news to this host
         self._tends_now = trio.Event()  # replaced each time it is set
         self._complaints: list[str] = []
+        self._settings_at = -inf  # monotonic: when the engine's settings are read again
         self._rejoins_at = 0.0  # monotonic
         self._leftovers = Leftovers(journal, self._exchange, clock, operator.requeue_orphans)
         self._clears_at = -inf  # monotonic
@@ -103,7 +105,7 @@ class Hub:
                 nursery.start_soon(self._repeat, self._tend_all, RENEW_SECONDS, lambda: self._tends_now)
                 nursery.start_soon(self._exchange_all)
                 nursery.start_soon(self._listen)
-                nursery.start_soon(self._repeat, self.view.tell, NOTE_SECONDS)
+                nursery.start_soon(self._repeat, self._tell, NOTE_SECONDS)
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(RELEASE_SECONDS):
                 await self._leave()
@@ -167,6 +169,20 @@ class Hub:
             self._check_outage()
         self._note_others()
         await self._found()
+
+    async def _tell(self) -> None:
+        await self.view.tell()
+        if self._clock.now() >= self._settings_at:
+            await self._read_settings()
+
+    async def _read_settings(self) -> None:
+        """What is wrong with the engine's settings, which people change while it runs."""
+        before, self._complaints = self._complaints, await self._engine.complaints()
+        self._settings_at = self._clock.now() + SETTINGS_SECONDS
+        if self._complaints and self._complaints != before:
+            about = f"settings {next((target.name for target in self._targets), '')}"
+            reports = await self._engine.claim(about, self._host, CLAIM_SECONDS)
+            self._emit(EngineUnsafe(self._name, "; ".join(self._complaints), reports))
 
     async def _listen(self) -> None:
         while True:
@@ -242,10 +258,6 @@ class Hub:
             return
         if any(cause.is_answer for cause in self._causes):
             await self._engine.try_out(f"trial-{self._host}")
-        self._complaints = await self._engine.complaints()
-        reports = bool(self._complaints) and await self._engine.claim(
-            f"settings {next((target.name for target in self._targets), '')}", self._host, CLAIM_SECONDS
-        )
         self._targets.away_since, self._has_alarmed = None, False
         self._causes.clear()
         for target in self._targets:  # it may have lost its last second
@@ -256,8 +268,7 @@ class Hub:
             self._rejoins_at = self._clock.now() + REJOIN_SECONDS
         self._share_limits(alone=False)
         self._emit(EngineFound(self._name))
-        if self._complaints:
-            self._emit(EngineUnsafe(self._name, "; ".join(self._complaints), reports))
+        self._settings_at = -inf
         self._store.wake()
 
     def _check_outage(self) -> None:

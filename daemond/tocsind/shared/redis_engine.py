@@ -218,7 +218,7 @@ class RedisEngine:
         found = []
         info = await self._client.run(_info)
         if lacking := await self._forbidden(f"commands-{new_id()}"):
-            found.append(f"{FORBIDDEN}{lacking}")
+            found.append(f"{FORBIDDEN}{lacking}: steps that need it will fail")
         if is_too_old(info):
             name, version = _name_and_version(info)
             found.append(f"{TOO_OLD}it is {name} {version}; it has to be Redis 7.0 or Valkey 7.2, or later")
