@@ -28,7 +28,7 @@ from tocsind.testing.kinds.apprise import QUICK as QUICK_APPRISE
 from tocsind.testing.service import FakeService, serving
 from tocsind.testing.store import MemoryStore
 
-QUICK = {"limit": "1000/s", "retry": {"first": "20ms", "most": "50ms"}, "fallback": ["f"], "deadline": "5s"}
+QUICK = {"limit": "1000/s", "retry": {"first": "20ms", "most": "50ms"}, "fallback": ["f"], "deadline": "30s"}
 
 
 class Subject:
@@ -192,7 +192,7 @@ class KindFixture:
     async def until_settled(self, *numbers: int) -> list[State]:
         """Wait until these deliveries wait no more; their states."""
         open_states = {State.QUEUED, State.SENDING}
-        with trio.fail_after(20):
+        with trio.fail_after(40):
             while any(self.store.state(number) in open_states for number in numbers):  # noqa: ASYNC110 - the store has no event
                 await trio.sleep(0.005)
         return [self.store.state(number) for number in numbers]

@@ -45,7 +45,7 @@ async def test_trickling_frame_has_the_same_deadline_as_a_stalled_one(tmp_path: 
 
 
 async def test_idle_connection_is_closed_without_reply(tmp_path: Path) -> None:
-    async with running_server(tmp_path, idle=SHORT, frame=LONG) as at, at.connect() as stream:
+    async with running_server(tmp_path, idle=10 * SHORT, frame=LONG) as at, at.connect() as stream:
         assert (await exchange(stream, send("x")))["ok"] is True
         assert await receive(stream) is None
         assert at.refusals() == []

@@ -173,8 +173,8 @@ async def test_hanging_command_is_killed_with_its_children_and_may_have_done_its
     inner = f"trap '' TERM; echo $$ > {shlex.quote(f'{tmp_path}/pid')}; while :; do sleep 1; done"
     command = script(tmp_path, f"trap '' TERM; sh -c {shlex.quote(inner)} & wait")
     with trio.fail_after(20):
-        found = await outcome(command, delivery(priority=priority), deadline=1.5)
-    assert found == Deferred("killed after 1.5 s", ambiguous=True)
+        found = await outcome(command, delivery(priority=priority), deadline=4.0)
+    assert found == Deferred("killed after 4 s", ambiguous=True)
     await until_gone(int((tmp_path / "pid").read_text()))
 
 
