@@ -156,6 +156,7 @@ def browser() -> Iterator[Tab]:
         process = subprocess.Popen(
             [program, *_FLAGS, f"--user-data-dir={profile}"],
             pass_fds=(3, 4),
+            env={**os.environ, "HOME": profile, "TMPDIR": profile},
             preexec_fn=lambda: _as_3_and_4(to_browser[0], from_browser[1]),  # noqa: PLW1509 - calls dup2 and close only
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

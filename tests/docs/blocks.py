@@ -55,7 +55,7 @@ class Shell:
         self._bash = subprocess.Popen(
             ["bash", "--norc"],
             cwd=folder,
-            env=dict(env),
+            env={"PYTHONUNBUFFERED": "1", **env},  # each line at once, as a terminal shows it
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

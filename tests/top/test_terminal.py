@@ -24,7 +24,7 @@ class Tmux:
 
     def __init__(self, socket: Path, command: str) -> None:
         self._socket = socket
-        script = f"stty -a > before; {command}; echo LEFT $?; stty -a > after; cat"
+        script = f"stty -a > before; {command}; echo LEFT $?; stty -a > part; mv part after; cat"
         self.run("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "-c", str(socket.parent), script)
 
     def run(self, *words: str) -> str:
