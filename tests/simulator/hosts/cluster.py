@@ -58,7 +58,9 @@ class Fault(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One run. `hosts`: 0 is one host without an engine. `webhooks`: those that each host has, one after the other and over again."""
+    """One run. `hosts`: 0 is one host without an engine. `webhooks`: those that each host has, one after the other and over again.
+    `answers`: the same load on the same hosts, with other latencies of the server.
+    """
 
     model: Model
     workload: str
@@ -70,6 +72,7 @@ class Case(NamedTuple):
     length: float | None = None  # s of the workload
     webhooks: tuple[tuple[int, ...], ...] = ((0,),)
     expires: tuple[float, ...] = ()  # s: one of these for each signal; none: they do not expire
+    answers: int = 0
 
 
 class Finding(NamedTuple):
@@ -108,6 +111,8 @@ class Cluster:
         self._chance = {
             name: Random(f"{case.seed} {name}") for name in ("workload", "hosts", "webhooks", "wire", "discord", "down")
         }
+        if case.answers:
+            self._chance["discord"] = Random(f"{case.seed} discord {case.answers}")
         self.record = RunRecord()
 
     async def run(self) -> Finding:
