@@ -61,6 +61,7 @@ def test_restart_imports_no_spooled_signal_twice(tmp_path: Path) -> None:
     with DaemonProcess(tmp_path, CONFIG).start() as daemon:
         stored = Signal("stored, and not answered in time")
         assert daemon.client.send(stored).state == "stored"
+        daemon.settled(stored.id)  # else the next daemon may write it again
         daemon.kill()
         with client(daemon) as late:
             late.send_many([stored, Signal("new")])

@@ -62,6 +62,7 @@ def test_edit_survives_a_restart(tmp_path: Path, fake: FakeProcess) -> None:
     with daemon.start():
         id_ = post(daemon, {"content": "before the restart"}, "?wait=true").json()["id"]
         arrived(fake, "before the restart")
+        until(lambda: daemon.status()["queue"]["depth"] == 0)  # the daemon knows the message's id
     with daemon.start():
         assert ask(daemon, "PATCH", f"{WEBHOOK}/messages/{id_}", {"content": "after it"}).status == 200
         arrived(fake, "after it")
