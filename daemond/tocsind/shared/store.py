@@ -28,6 +28,7 @@ from tocsind.core.quiet import Quiet
 from tocsind.core.settle import JournalStore
 from tocsind.core.waiters import Waiters
 from tocsind.core.wakeups import Wakeups
+from tocsind.errors import StorageFull
 from tocsind.events import Emit, Expired
 from tocsind.journal import (
     FIRST,
@@ -272,22 +273,27 @@ class SharedStore(JournalStore):
     async def expire(self) -> float | None:
         """As in the base; the accepting host counts and reports the delivery."""
         now = self._clock.steady()
-        for id_, destination, origin in await self._retry_while_full(
+        while foreign := await self._retry_while_full(
             lambda: self._journal.run(shared_view.expire_foreign, self.host, now)
         ):
-            self._emit(Expired(id_, destination, origin))
-            self.waiters.release(id_)
-        return await self._expire_own(now)
+            for id_, destination, origin in foreign:
+                self._emit(Expired(id_, destination, origin))
+                self.waiters.release(id_)
+        try:
+            waits = await self._expire_own(now)
+        except StorageFull:
+            waits = True
+        next_ = await self._journal.run(maintenance.next_deadline, now)
+        return min(next_ or inf, now + OVERDUE_SECONDS) if waits else next_
 
-    async def _expire_own(self, now: float) -> float | None:
-        """Those in flight at another host stay until it is known how they end."""
+    async def _expire_own(self, now: float) -> bool:
+        """Those in flight at another host stay until it is known how they end. Whether there are any."""
         after, waits = FIRST, False
         while overdue := await self._journal.run(withdrawals.overdue, self.host, now, after):
             async with self.withdrawn(overdue) as free:
                 await self._expire(free)
             after, waits = max(overdue), waits or len(free) < len(overdue)
-        next_ = await self._journal.run(maintenance.next_deadline, now)
-        return min(next_ or inf, now + OVERDUE_SECONDS) if waits else next_
+        return waits
 
     async def _settled(
         self,
