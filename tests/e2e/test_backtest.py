@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from docs.examples.ma_unified import MovingAverages
 from tests.e2e.assertions import history, shown
-from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route
+from tests.harness import PATIENCE, DaemonProcess, FakeProcess, discord, route, until
 from tests.trading.prices import APPLE, apple
 
 from tocsin import Client
@@ -79,6 +79,7 @@ def test_backtest_shows_each_trade_as_one_live_message_despite_kill_and_restart(
         killed_in_an_edit(fake, daemon, backtest)
         assert backtest.run(150) == {"spooled"}
         daemon.start()
+        until(lambda: daemon.status()["spool"]["files"] == 0)  # READY does not wait for ever until the outbox is read
         assert backtest.run(300) == {"stored"}
         assert daemon.stop() == 0
         assert backtest.run(150) == {"spooled"}
