@@ -38,7 +38,7 @@ def test_hosts_say_the_truth_after_any_schedule_of_faults(case: Case) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=30, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 @given(schedules())
 def test_hosts_say_the_truth_after_many_schedules_of_faults(case: Case) -> None:
     true(case._replace(expires=SOON))
