@@ -180,6 +180,7 @@ ROOMS_OF_SQLITE = (
     "attempts",
     "backup",
     "commit_mark",
+    "copies",
     "digests",
     "elsewhere",
     "epochs",

@@ -28,6 +28,7 @@ from tocsind.events import (
     EngineMissing,
     EngineUnsafe,
     Event,
+    FolderCopied,
     HostForgotten,
     HostFound,
     HostMissing,
@@ -408,6 +409,16 @@ async def test_no_all_clear_for_a_host_that_is_not_looked_for_any_more(tmp_path:
         await here.raised(HostMissing("vm-2", 61.0, 0, 0))
         assert await here.cleared(HostForgotten("vm-2")) == []
         assert await here.cleared(HostFound("vm-2")) == []
+
+
+async def test_copied_state_folder_is_reported_once_and_has_no_all_clear(tmp_path: Path) -> None:
+    copied = FolderCopied("vm-1", "vm-2", "another daemon runs with the same one", 1)
+    async with watch(tmp_path, destination("a")) as here:
+        assert await here.raised(copied) == [("copied", "vm-2", "a")]
+        assert await here.raised(copied) == []
+    told = alarm_texts.folder_copied(copied)
+    assert told.title == "The state folder of vm-1 was copied"
+    assert "So this one is vm-2 from now on.\n1 alert that waited here may come twice" in told.body
 
 
 async def test_settings_of_the_engine_are_told_by_one_host_once(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import tomli_w
 import trio
@@ -18,10 +19,15 @@ from tests.harness import PATIENCE, FakeProcess, service_process
 from tests.shared.conftest import RedisServer
 
 from tocsind.config import SharedOptions, parse
+from tocsind.config.shared import EngineAddress
 from tocsind.destinations.http import HttpClient
+from tocsind.host.state_folder import locked
 from tocsind.secret import Secret
 from tocsind.setup import online
 from tocsind.setup.online import Finding
+from tocsind.shared.identity import identity_of
+from tocsind.shared.presence import Part, note_of
+from tocsind.shared.redis_engine import RedisEngine
 
 ASKED = ("discord", "email", "ntfy", "slack", "telegram")  # kinds whose service has a question without side effects
 
@@ -147,8 +153,8 @@ def test_plain_check_asks_no_service(tmp_path: Path) -> None:
 # --- the engine of several hosts ------------------------------------------------------------------------------------------
 
 
-async def asked(url: str) -> Finding:
-    found = await online.ask_engine(SharedOptions(url=Secret(url)))
+async def asked(url: str, folder: Path = Path("/nowhere")) -> Finding:
+    found = await online.ask_engine(SharedOptions(url=Secret(url)), folder)
     assert found is not None
     return found
 
@@ -173,7 +179,22 @@ async def test_engine_that_refuses_the_password_or_a_command_is_a_mistake(redis_
 
 async def test_engine_that_is_away_is_not_reached(tmp_path: Path) -> None:
     assert (await asked(f"unix://{tmp_path}/engine.sock")).exit_code == 69
-    assert await online.ask_engine(SharedOptions()) is None
+    assert await online.ask_engine(SharedOptions(), tmp_path) is None
+
+
+async def test_state_folder_of_a_host_that_runs_elsewhere_is_named(redis_server: RedisServer, tmp_path: Path) -> None:
+    engine, host = RedisEngine(EngineAddress(path=str(redis_server.socket))), identity_of(tmp_path)
+    await engine.note(host.name, b"note", host.start)
+    found = await asked(redis_server.url, tmp_path)
+    assert found.exit_code == 0
+    assert f"{host.name} was there " in found.words
+    assert "the folder is a copy" in found.words
+    with locked(tmp_path):
+        assert await asked(redis_server.url, tmp_path) == Finding(0, "1 host there now")
+    stopped = note_of(("ok", (), {}), Part(), stopped=True)
+    await engine.note(host.name, msgspec.msgpack.encode(stopped), host.start, leaves=True)
+    assert await asked(redis_server.url, tmp_path) == Finding(0, "1 host there now")
+    await engine.aclose()
 
 
 def test_check_online_names_the_engine(tmp_path: Path) -> None:

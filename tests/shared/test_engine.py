@@ -362,6 +362,7 @@ async def test_a_host_that_says_nothing_is_missing_and_forgotten_after_a_day(red
         redis_server.command("ZADD", "tocsin:{hosts}:seen", str(now - ago), host)
         redis_server.command("HSET", "tocsin:{hosts}:notes", host, f"note of {host}")
     missing = await engine.note(A, b"here")
+    assert isinstance(missing, list)
     assert [(each.host, each.note) for each in missing] == [("gone", b"note of gone"), ("longer", b"note of longer")]
     assert all(90_000 <= each.ago < 160_000 for each in missing)
     assert {each.host for each in await engine.hosts()} == {A, "new", "gone", "longer"}

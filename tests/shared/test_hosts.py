@@ -48,7 +48,7 @@ def hosts(
             stack.enter_context(DaemonProcess(folder / f"h{number}", f'[shared]\nurl = "{url}"\n{rest}').start())
             for number, url in enumerate(urls)
         ]
-        until(lambda: all(holder_name(host) for host in found))
+        until(lambda: all(map(knows_all(n), found)))
         yield found
 
 
@@ -71,8 +71,14 @@ def lane(host: DaemonProcess) -> dict[str, Any]:
     return found
 
 
-def holder_name(host: DaemonProcess) -> object:
-    return lane(host)["holder"]
+def knows_all(n: int) -> Callable[[DaemonProcess], bool]:
+    """Whether a host knows which one sends, and that there are n."""
+
+    def knows(host: DaemonProcess) -> bool:
+        view = lane(host)
+        return bool(view["holder"]) and view["hosts"] == n
+
+    return knows
 
 
 def holder_of(found: list[DaemonProcess]) -> DaemonProcess:

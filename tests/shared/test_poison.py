@@ -21,11 +21,13 @@ from tocsind.shared.engine import (
     EngineAway,
     Item,
     Settled,
+    Start,
 )
 from tocsind.shared.redis_engine import RedisEngine
 
 T, A = "target", "host-a"
-KEYS = ("lease", "fence", "epoch", "hosts", "trouble", "witnesses", "past", "s0", "s1", "s2", "s3")
+START = Start("5eed")
+KEYS = ("lease", "fence", "epoch", "hosts", "trouble", "starts", "witnesses", "past", "s0", "s1", "s2", "s3")
 MORE_KEYS = ("at", "open", "asked", "state", "stories", "bad", f"news:{A}")
 
 
@@ -40,8 +42,8 @@ def key(name: str) -> str:
 
 async def use(engine: RedisEngine) -> list[Done]:
     """All steps of a host, once; what ended in them."""
-    await engine.tend(T, A, token="", wants=False)
-    tended = await engine.tend(T, A, token=f"{A}:0", wants=True)
+    await engine.tend(T, A, token="", wants=False, start=START)
+    tended = await engine.tend(T, A, token=f"{A}:0", wants=True, start=START)
     await engine.account(T, A, Account(tended.epoch, "before"))
     token = tended.token
     await engine.report(T, {"r0": 1})

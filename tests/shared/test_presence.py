@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tocsind.events import Event, HostForgotten, HostFound, HostMissing
 from tocsind.secret import Secret
 from tocsind.shared.engine import MAX_HOSTS, EngineAway, Noted
+from tocsind.shared.identity import Identity
 from tocsind.shared.presence import MAX_TEXT, MAX_TEXTS, NOTE_SECONDS, READ_SECONDS, Part, Presence, note_of, read_note
 from tocsind.testing.clock import SteppedClock
 from tocsind.testing.engine import MemoryEngine
@@ -30,7 +31,7 @@ class Host:
     ) -> None:
         self.targets = [target]
         self.events: list[Event] = []
-        self.presence = Presence(engine, name, SteppedClock(), self.events.append)
+        self.presence = Presence(engine, Identity(name), SteppedClock(), self.events.append)
         self.problems = problems
         self.queued = queued
         self.presence.describe = self._describe

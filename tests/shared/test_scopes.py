@@ -16,6 +16,7 @@ from tocsind.journal import Journal, LimitState, RequestStart, limiter_state
 from tocsind.policy.bucket import Rate
 from tocsind.policy.rate_limits import ChannelLimit, SavedLimit
 from tocsind.shared import scopes
+from tocsind.shared.identity import Identity
 from tocsind.shared.scopes import Scopes, name_of
 from tocsind.shared.targets import Targets
 from tocsind.testing import engine_scope
@@ -37,7 +38,7 @@ class Host:
         self.learned: list[LimitState] = []
         targets = Targets(ActiveConfig(parse(CONFIG, "alerts.toml")), self.clock, degrades=False)
         targets.offset = -self.clock.steady()
-        self.scopes = Scopes(engine, journal, targets, self.clock, name)
+        self.scopes = Scopes(engine, journal, targets, self.clock, Identity(name))
         self.scopes.attach(self)
         self._requests = 0
 

@@ -21,6 +21,7 @@ from tocsind.journal import Connection, Journal, shared, shared_arrivals
 from tocsind.policy.delivery import Priority
 from tocsind.shared import taking
 from tocsind.shared.engine import LEASE_MS, Done, EngineAway, Item, Settled
+from tocsind.shared.identity import Identity
 from tocsind.shared.taking import Taking
 from tocsind.shared.targets import Target, Targets
 from tocsind.testing.engine import MemoryEngine
@@ -37,7 +38,7 @@ class Host:
         self.clock = SystemClock()
         self.targets = Targets(ActiveConfig(parse(CONFIG, "alerts.toml")), self.clock, degrades=False)
         self.targets.away_since = None
-        self.taking = Taking(engine, journal, self.targets, self.clock, US)
+        self.taking = Taking(engine, journal, self.targets, self.clock, Identity(US))
 
     @property
     def target(self) -> Target:

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.assertions import ALARM
 from tests.harness import DaemonProcess, FakeProcess, discord, file, route, until
 from tests.shared.conftest import RedisServer
-from tests.shared.test_hosts import holder_name, holder_of, lane
+from tests.shared.test_hosts import holder_of, knows_all, lane
 
 PATIENT = '{ urgent = "1m", high = "1m", normal = "1m" }'
 HASTY = '{ urgent = "1s", high = "1m", normal = "1m" }'
@@ -49,7 +49,7 @@ def cuttable(
             environment = {"CUT": str(place / "cut")}
             host = DaemonProcess(place, config, environment, command=command)
             found.append(stack.enter_context(host.start()))
-        until(lambda: all(holder_name(host) for host in found))
+        until(lambda: all(map(knows_all(n), found)))
         yield found
 
 

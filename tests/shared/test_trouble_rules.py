@@ -13,6 +13,7 @@ from tocsind.core.active_config import ActiveConfig
 from tocsind.policy.delivery import Priority
 from tocsind.policy.patience import ShutOut, Trouble
 from tocsind.shared.engine import Cause, EngineAway, Tended
+from tocsind.shared.identity import Identity
 from tocsind.shared.outs import Out, is_local, packed, read
 from tocsind.shared.targets import Target, Targets
 from tocsind.shared.trouble import Troubles
@@ -76,7 +77,7 @@ def lanes() -> Lanes:
 def troubles(clock: Clock, lanes: Lanes) -> Troubles:
     targets = Targets(ActiveConfig(CONFIG), clock, degrades=True)
     targets.away_since = None
-    return Troubles(targets, lanes, clock, HERE)
+    return Troubles(targets, lanes, clock, Identity(HERE))
 
 
 @pytest.fixture

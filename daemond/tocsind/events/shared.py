@@ -119,6 +119,18 @@ class ItemQuarantined(Event, frozen=True):
     reason: str
 
 
+class FolderCopied(Event, frozen=True):
+    """Two daemons have one state folder, or copies of it. This one was called `before`, and is `host` from now on. `waiting` deliveries may
+    be sent by both; those of this one are marked.
+    """
+
+    level: ClassVar[str] = "error"
+    before: str
+    host: str
+    reason: str
+    waiting: int
+
+
 class HostMissing(Event, frozen=True):
     """Another host has said nothing for so long. It held `queued` deliveries, of which `kept` are in its journal alone."""
 

@@ -48,6 +48,15 @@ def locked(folder: Path) -> Iterator[Path]:
         os.close(lock)
 
 
+def is_served(folder: Path) -> bool:
+    """Whether a daemon holds the lock of this state folder. Not tried out, as that could keep a daemon from starting."""
+    with suppress(OSError):
+        number = (folder / LOCK_NAME).lstat().st_ino
+        lines = map(str.split, Path("/proc/locks").read_text("ascii").splitlines())
+        return any("FLOCK" in words and f":{number} " in f"{' '.join(words)} " for words in lines)
+    return False
+
+
 def refusal(folder: Path, verb: str = "run") -> str | None:
     """Why the start would refuse this state folder, and what to do; None when it would not, or there is no folder. Changes nothing."""
     try:

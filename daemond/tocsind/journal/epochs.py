@@ -69,11 +69,14 @@ def feed_own(  # noqa: PLR0917 - as `queue.feed`
     return feed_where(connection, here.destination, priority, after, most, condition, here.host, before)
 
 
-def doubt(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    """Mark those of these deliveries that the engine has as possible duplicates: another host may have sent them."""
+def doubt(connection: sqlite3.Connection, numbers: Sequence[int], before: float = 0.0) -> None:
+    """Mark those of these deliveries that the engine has as possible duplicates: another host may have sent them. Mark also those that were
+    accepted `before` (steady clock): another daemon on a copy of this journal may have sent them.
+    """
     shared_view.note_alone(connection, numbers)
     connection.execute(
-        "UPDATE deliveries SET doubt = 1 WHERE number IN"
-        " (SELECT delivery FROM shared WHERE epoch IS NOT NULL AND delivery IN (SELECT value FROM json_each(?)))",
-        (json.dumps(list(numbers)),),
+        "UPDATE deliveries AS d SET doubt = 1 WHERE number IN (SELECT value FROM json_each(?)) AND"
+        " (EXISTS (SELECT 1 FROM shared e WHERE e.delivery = d.number AND e.epoch IS NOT NULL)"
+        " OR EXISTS (SELECT 1 FROM signals s WHERE s.number = d.signal AND s.accepted + s.skew < ?))",
+        (json.dumps(list(numbers)), before),
     )

@@ -54,9 +54,11 @@ def waiting(
     return [Waiting(number, id_, bool(is_free)) for number, id_, is_free in rows]
 
 
-def take_back_later(connection: sqlite3.Connection, numbers: Collection[int]) -> None:
-    """Take these back while the engine is away. They are marked as possible duplicates; the engine is informed when it answers again."""
-    doubt(connection, list(numbers))
+def take_back_later(connection: sqlite3.Connection, numbers: Collection[int], before: float = 0.0) -> None:
+    """Take these back while the engine is away. They are marked as possible duplicates (`epochs.doubt`); the engine is informed when it
+    answers again.
+    """
+    doubt(connection, list(numbers), before)
     connection.execute(
         "UPDATE shared SET stage = 'withdrawn' WHERE stage <> 'told' AND delivery IN (SELECT value FROM json_each(?))",
         (json.dumps(list(numbers)),),

@@ -11,6 +11,7 @@ from tocsin.durations import format_duration
 from tocsind.events import (
     EngineMissing,
     EngineUnsafe,
+    FolderCopied,
     HostMissing,
     IntakeClosed,
     ItemQuarantined,
@@ -178,6 +179,16 @@ def host_missing(fact: HostMissing) -> Alarm:
     kept = "1 alert waits" if fact.kept == 1 else f"{fact.kept:,} alerts wait"
     body = f"It has died, or does not reach the engine. What it had handed over, other hosts send. {kept} in its journal alone."
     return Alarm("host", fact.host, title, f"{body}\nTo see all hosts, run: tocsin status --all-hosts")
+
+
+def folder_copied(fact: FolderCopied) -> Alarm:
+    """Two daemons have one state folder."""
+    waiting = "1 alert that waited" if fact.waiting == 1 else f"{fact.waiting:,} alerts that waited"
+    body = (
+        f"Hosts need names of their own, and {fact.reason}. So this one is {fact.host} from now on.\n"
+        f"{waiting} here may come twice, marked as possible duplicates."
+    )
+    return Alarm("copied", fact.host, f"The state folder of {fact.before} was copied", body, once=True)
 
 
 def _sentence(text: str) -> str:

@@ -21,6 +21,7 @@ from tocsind.events import (
     EngineUnsafe,
     Event,
     Expired,
+    FolderCopied,
     HostForgotten,
     HostFound,
     HostMissing,
@@ -156,6 +157,7 @@ _ALARMS: dict[type[Event], Callable[[Any], Alarm | None]] = {
     EngineMissing: texts.engine_missing,
     EngineUnsafe: texts.engine_unsafe,
     SharesNothing: texts.shares_nothing,
+    FolderCopied: texts.folder_copied,
     HostMissing: texts.host_missing,
     SignalsLost: texts.lost,
 }

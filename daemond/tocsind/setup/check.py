@@ -55,7 +55,8 @@ def _asked(config: Config) -> tuple[Mapping[str, Finding], Finding | None]:
 
     from .online import ask, ask_engine  # noqa: PLC0415 - as above
 
-    return trio.run(ask, config.destinations, _state_folder(config)), trio.run(ask_engine, config.shared)
+    folder = _state_folder(config)
+    return trio.run(ask, config.destinations, folder), trio.run(ask_engine, config.shared, folder)
 
 
 def _state_folder(config: Config) -> Path:

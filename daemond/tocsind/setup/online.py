@@ -14,6 +14,7 @@ from tocsind.destinations import Destination
 from tocsind.destinations.http import HttpClient
 from tocsind.destinations.registry import build
 from tocsind.errors import EXIT_CONFIGURATION
+from tocsind.host.state_folder import is_served
 from tocsind.policy.outcomes import ChannelInfo, Deferred, Refused
 from tocsind.secret import redacted_struct
 
@@ -57,15 +58,18 @@ async def ask(destinations: Mapping[str, DestinationOptions], folder: Path) -> d
     return findings
 
 
-async def ask_engine(options: SharedOptions) -> Finding | None:
-    """Whether the engine of several hosts can be used; None without one. What may lose deliveries is said and no failure.
+async def ask_engine(options: SharedOptions, folder: Path) -> Finding | None:
+    """Whether the engine of several hosts can be used; None without one. Settings that may lose deliveries are named and no failure, nor is
+    a copy of another host's state folder.
 
-    It is tried out: what a host hands over is written, read and removed, at a place of its own.
+    The engine is tried out: what a host hands over is written, read and removed, at a place of its own.
     """
     if options.url is None:
         return None
     from tocsind.shared.assembly import address  # noqa: PLC0415 - a host alone does not load it
     from tocsind.shared.engine import SEEN_MS, EngineAway  # noqa: PLC0415 - as above
+    from tocsind.shared.identity import known_name  # noqa: PLC0415 - as above
+    from tocsind.shared.presence import is_stopped  # noqa: PLC0415 - as above
     from tocsind.shared.redis_engine import FORBIDDEN, TOO_OLD, RedisEngine  # noqa: PLC0415 - as above
 
     engine, name = RedisEngine(address(options)), f"check-{new_id()}"
@@ -81,7 +85,17 @@ async def ask_engine(options: SharedOptions) -> Finding | None:
         await engine.aclose()
     is_refused = any(each.startswith((TOO_OLD, FORBIDDEN)) for each in complaints)
     seen = f"{len(hosts)} host{'' if len(hosts) == 1 else 's'} there now"
-    return Finding(EXIT_CONFIGURATION if is_refused else 0, "; ".join([*complaints, seen]))
+    name = known_name(folder)
+    own = next((each for each in hosts if each.host == name and not is_stopped(each)), None)
+    copied = [_copied(name, own.ago)] if own and not is_served(folder) else []
+    return Finding(EXIT_CONFIGURATION if is_refused else 0, "; ".join([*complaints, *copied, seen]))
+
+
+def _copied(host: str, ago: int) -> str:
+    return (
+        f"{host} was there {ago // 1000} s ago, and no daemon runs on this state folder: if one runs elsewhere, the folder is a copy, "
+        "and its daemon will take a new name"
+    )
 
 
 async def _answered(destination: Destination) -> ChannelInfo:

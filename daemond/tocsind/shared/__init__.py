@@ -14,7 +14,8 @@
     exchange       hand over, fetch, record news; leases: tend them, take over, give back
     hub            the tasks that do so again and again, and outages
     presence       notes of all hosts in the engine, and alarms about them; view: what this host says of itself and the engine
-    assembly       makes them, and the host's name
+    identity       the host's name, and the start of its daemon; naming: a new name for a copy
+    assembly       makes them
 
 Words. A *host* is a state folder. A *target* is a far end (hash of its endpoint): what shares the server's limits. The *holder* of a
 target's lease sends for all hosts. An *item* is a delivery that was handed over. A *scope* is a limit that several targets may share: a
@@ -43,8 +44,13 @@ How it holds together.
     breaker, outage and live messages follow with each outcome. An engine without a past gives the lease at once only to the host that had
     it before; others wait for 2 s, while all hosts report the requests that they made. A host that has never met another one, as its
     journal says, takes it at once when the engine has seen no other either: then no host sent what the engine does not know. Should
-    another one come all the same, which lost its engine in just these seconds, the holder counts what that one reports. A host that was
-    killed takes its own lease again, under a new fence: only one process can be that host, as the state folder is locked.
+    another one come all the same, which lost its engine in just these seconds, the holder counts what that one reports.
+    One daemon for each name. A copied state folder has the name, the journal and the ids of another host. The lock of the folder does not
+    help, as the copy has its own. So a lease belongs to a start of a host, and the engine refuses a second start: while the first one is
+    seen, which keeps a daemon that was killed waiting for the end of its old lease as well; and when its journal is behind the one that the
+    engine knows of. A host that is refused and sees that the other one lives takes a new name (`identity`), and hands over under it what
+    waits, marked. It does not leave that to the other daemon: which one is the copy is not known, and each accepted what the other one
+    does not have. It does not just wait either: what it accepts would wait for a person.
     Who counts patience: the host that accepted, by its own configuration. It knows since when the holder does not get through, from the
     holder's own outage; since when no host holds the lease; since when the engine is away. Its lane then acts as in an outage of its own,
     but for what it sends itself (`degrade`), and asks nothing of the destination. Before a delivery moves to the fallback the engine gives

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -24,13 +20,11 @@ from tocsind.journal import Journal
 
 from .engine import Engine
 from .hub import Hub
-from .items import HOST_NAME
+from .identity import identity_of
 from .leases import Lanes
 from .redis_engine import RedisEngine
 from .store import SharedStore
 from .targets import Targets
-
-FILE_NAME: Final = "host"
 
 
 def address(options: SharedOptions) -> EngineAddress:
@@ -48,7 +42,8 @@ def store_maker(
     def targets(config: ActiveConfig) -> Targets:
         return Targets(config, clock, degrades=options.on_outage == "degrade")
 
-    return partial(SharedStore, engine=engine or RedisEngine(address(options)), targets=targets, host=host_name(folder))
+    identity = identity_of(folder)
+    return partial(SharedStore, engine=engine or RedisEngine(address(options)), targets=targets, identity=identity)
 
 
 def make_hub(
@@ -65,20 +60,3 @@ def make_hub(
     """The tasks of this host. `store` is the one that `store_maker` made."""
     assert isinstance(store, SharedStore), "store_maker made it"
     return Hub(journal, store, lanes, clock, emit, name=address(options).name, hosts=hosts, operator=operator)
-
-
-def host_name(folder: Path) -> str:
-    """The name of the host that this state folder is: made once, of the machine's name and a random part."""
-    path = folder / FILE_NAME
-    try:
-        known = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        known = ""
-    if HOST_NAME.fullmatch(known):
-        return known
-    machine = re.sub(r"[^A-Za-z0-9_.-]", "-", os.uname().nodename)[:64] or "host"
-    name = f"{machine}-{secrets.token_hex(3)}"
-    fresh = path.with_suffix(".new")
-    fresh.write_text(f"{name}\n", "ascii")
-    fresh.replace(path)
-    return name

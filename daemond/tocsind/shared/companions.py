@@ -10,6 +10,7 @@ from typing import Final
 
 from tocsind.clock import Clock
 
+from .identity import Identity
 from .scopes import Scopes
 from .targets import Target, Targets
 
@@ -20,16 +21,16 @@ STAY_SECONDS: Final = 60.0  # and kept for so long
 class Companions:
     """Says where leases belong."""
 
-    def __init__(self, targets: Targets, scopes: Scopes, clock: Clock, host: str) -> None:
+    def __init__(self, targets: Targets, scopes: Scopes, clock: Clock, identity: Identity) -> None:
         self._targets = targets
         self._scopes = scopes
         self._clock = clock
-        self._host = host
+        self._identity = identity
 
     def belongs_elsewhere(self, target: Target) -> bool:
         """Whether another host is to hold this lease."""
         now, first = self._clock.now(), self._first(target)
-        if first is target or now < target.stays_until or first.holder in {"", self._host}:
+        if first is target or now < target.stays_until or first.holder in {"", self._identity.name}:
             return False
         if first.holder not in target.seen or first.holder in target.outs:
             return False

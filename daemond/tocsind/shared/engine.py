@@ -31,6 +31,7 @@ MAX_BAD: Final = 100  # items per target that are kept for people to look at, of
 KEPT_ASIDE_MS: Final = 30 * 86_400_000  # these, and keys of a wrong type that were renamed
 MAX_REQUESTS: Final = 300  # per target and scope, as the journal keeps
 GONE_MS: Final = LEASE_MS  # a request in flight of a host that was not seen for so long counts as answered
+ENDED: Final = "0"  # in place of the token of a start that has ended as it should
 FULL_MS: Final = 100  # a request that waits for requests in flight asks again after so long
 
 
@@ -76,6 +77,38 @@ class EngineAway(Exception):  # noqa: N818 - names the condition
         self.detail = detail
 
 
+class Start(msgspec.Struct, frozen=True):
+    """One run of a host's daemon: a random token (hexadecimal), the id of its journal, and how many commits that had. Without a token, as
+    of an older version, the engine compares nothing.
+    """
+
+    token: str = ""
+    journal: str = ""
+    commits: int = 0
+
+    @property
+    def packed(self) -> str:
+        """As the engine keeps it."""
+        return f"{self.token} {self.journal} {self.commits}" if self.token else ""
+
+    @property
+    def ended(self) -> Start:
+        """This start after its end: the next one does not wait for it, but must have as many commits."""
+        return Start(ENDED if self.token else "", self.journal, self.commits)
+
+
+UNKNOWN_START: Final = Start()
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Another start of this host takes part, so the engine did nothing. `seen`: when the other one was last seen. `is_ahead`: the engine
+    knows later commits of the same journal, whether the other start still runs or not.
+    """
+
+    seen: int
+    is_ahead: bool = False
+
+
 class Tended(msgspec.Struct, frozen=True):
     """The lease of a target after a host asked for it. `token` is that of the holder, "" without one."""
 
@@ -86,11 +119,16 @@ class Tended(msgspec.Struct, frozen=True):
     young: bool = False  # the engine has known the target for less than SETTLING_MS
     troubles: Mapping[str, bytes] = {}  # by host: why it cannot send now
     missing: int = 0  # hosts that took part before this epoch and have not given their account since
+    refused: Refused | None = None  # then the rest says nothing
 
     @property
     def holder(self) -> str:
         """The name of the host that holds the lease."""
         return self.token.partition(":")[0]
+
+    def is_of_other_start(self, host: str, start: Start) -> bool:
+        """Whether another start of this host got the lease."""
+        return self.holder == host and not self.token.endswith(f".{start.token}")
 
     @property
     def hosts(self) -> int:
@@ -227,12 +265,22 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """The engine. `target` names a far end; `host` a state folder; `token` proves that a lease is held."""
+    """The engine. `target` names a far end; `host` a state folder; `token` proves that a lease is held; `start` names the daemon's run."""
 
     async def tend(
-        self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
+        self,
+        target: str,
+        host: str,
+        *,
+        token: str,
+        wants: bool,
+        alone: bool = False,
+        trouble: bytes = b"",
+        start: Start = UNKNOWN_START,
     ) -> Tended:
         """Renew the lease that `token` proves, or take it when it is free and this host `wants` it; note that the host is there.
+
+        Refuses while another start of the host was seen within LEASE_MS, or has a later state of the journal.
 
         A host without a token takes the lease of its earlier run. In a new epoch it waits for SETTLING_MS. One that held the lease last
         (`token`) waits until no account is missing; one that is `alone` as well: it has never met another host, and the engine has not
@@ -242,12 +290,17 @@ class Engine(Protocol):
     async def release(self, target: str, token: str) -> None:
         """Give the lease back."""
 
+    async def leave(self, target: str, host: str, start: Start) -> None:
+        """This start ends: the next one of the host need not wait."""
+
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
         """Store the items of a host that are neither stored nor done, in this order, and wake the holder."""
 
-    async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
+    async def look(
+        self, target: str, host: str, after: Mapping[int, str] | None, most: int, start: Start = UNKNOWN_START
+    ) -> Seen:
         """News for this host, and the items after these places, by priority, in the order in which they came. A priority without a place:
-        from the first. None: no items. About so many of each.
+        from the first. None: no items. About so many of each. Nothing where another start of the host takes part.
         """
 
     async def begin(
@@ -293,8 +346,13 @@ class Engine(Protocol):
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         """Put an item aside that no host can read."""
 
-    async def note(self, host: str, note: bytes) -> list[Noted]:
-        """Store this host's note about itself. Returns the hosts that are missing, the one that was seen last first."""
+    async def note(
+        self, host: str, note: bytes, start: Start = UNKNOWN_START, *, leaves: bool = False
+    ) -> list[Noted] | Refused:
+        """Store this host's note about itself. Returns the hosts that are missing, the one that was seen last first.
+
+        Refuses while another start of the host was seen within SEEN_MS, or has a later state of the journal. `leaves`: this start ends.
+        """
 
     async def hosts(self) -> list[Noted]:
         """The last note of each host, in no order."""

@@ -63,7 +63,8 @@ class Exchange:
         target.is_stale = False  # later changes set it again
         is_all = False
         while not is_all:
-            seen = await self._engine.look(target.name, self.store.host, target.places if sends else None, CHUNK)
+            places, start = target.places if sends else None, self.store.identity.start
+            seen = await self._engine.look(target.name, self.store.host, places, CHUNK, start)
             if seen.news:
                 await self._record(target, seen.news)
             if seen.items:

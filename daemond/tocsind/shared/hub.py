@@ -34,6 +34,7 @@ from .engine import RENEW_SECONDS, Cause, EngineAway
 from .exchange import Exchange
 from .leases import Lanes, Leases
 from .leftovers import Leftovers
+from .naming import Naming
 from .presence import CLAIM_SECONDS, NOTE_SECONDS, Presence
 from .store import SharedStore
 from .view import EngineState, View
@@ -47,6 +48,7 @@ GOODBYE_SECONDS: Final = 3.0
 LOOK_SECONDS: Final = 2.0  # while the engine is away: between two searches for deliveries that may be sent now
 ALARM_SECONDS: Final = 60.0
 SETTINGS_SECONDS: Final = 30.0  # between two looks at the engine's settings
+COPIED_SECONDS: Final = 3600.0  # that a status names a copied state folder as a problem
 
 
 class Hub:
@@ -75,7 +77,7 @@ class Hub:
         self._emit = emit
         self._name = name
         self._hosts = hosts
-        self._host = store.host
+        self._identity = store.identity
         store.scopes.attach(lanes)
         operator.host = store.host
         self._causes: set[Cause] = set()  # that were logged since the engine could be used last
@@ -92,8 +94,10 @@ class Hub:
         self._has_alarmed = False
         self._has_hinted = False  # lanes know that they send alone
         self._looked_at = -inf  # monotonic
-        presence = Presence(self._engine, self._host, clock, emit)
-        self.view = View(self._state, presence, self._targets, journal, clock, host=self._host)
+        presence = Presence(self._engine, self._identity, clock, emit)
+        self.view = View(self._state, presence, self._targets, journal, clock, identity=self._identity)
+        self._naming = Naming(journal, self._exchange, self._leases, clock, emit, operator=operator)
+        self._has_noted = False  # the engine has seen this start
 
     async def run(self) -> None:
         """Take part."""
@@ -162,9 +166,15 @@ class Hub:
 
     async def _tend_all(self) -> None:
         try:
+            await self._naming.step()
+            if not self._has_noted:  # it remembers a host there for longer than at a target
+                await self.view.tell()
+                self._has_noted = True
+                await self._naming.step()
             for target in self._targets:
                 await self._leases.tend(target, wants=self._clock.now() >= self._rejoins_at)
-            await self._store.scopes.join(self._targets.all_names())
+            if not self._identity.is_refused:
+                await self._store.scopes.join(self._targets.all_names())
         finally:
             self._check_outage()
         self._note_others()
@@ -181,7 +191,7 @@ class Hub:
         self._settings_at = self._clock.now() + SETTINGS_SECONDS
         if self._complaints and self._complaints != before:
             about = f"settings {next((target.name for target in self._targets), '')}"
-            reports = await self._engine.claim(about, self._host, CLAIM_SECONDS)
+            reports = await self._engine.claim(about, self._store.host, CLAIM_SECONDS)
             self._emit(EngineUnsafe(self._name, "; ".join(self._complaints), reports))
 
     async def _listen(self) -> None:
@@ -191,7 +201,7 @@ class Hub:
                 with trio.CancelScope() as self._listening:
                     if not self._listens_to:
                         await trio.sleep_forever()
-                    names = await self._engine.wait(self._listens_to, self._host)
+                    names = await self._engine.wait(self._listens_to, self._store.host)
                     self._deaf = None
                     self._on_wakeup(names)
             except EngineAway as away:
@@ -229,6 +239,8 @@ class Hub:
                     await self._store.report_all(target)
                     target.lose()
                     await self._engine.release(target.name, target.token)
+                if self._targets.away_since is None:
+                    await self._engine.leave(target.name, self._store.host, self._identity.start)
             if self._targets.away_since is None:
                 with trio.move_on_after(GOODBYE_SECONDS):
                     await self.view.presence.leave()
@@ -257,11 +269,11 @@ class Hub:
         if self._targets.away_since is None:
             return
         if any(cause.is_answer for cause in self._causes):
-            await self._engine.try_out(f"trial-{self._host}")
+            await self._engine.try_out(f"trial-{self._store.host}")
         self._targets.away_since, self._has_alarmed = None, False
         self._causes.clear()
         for target in self._targets:  # it may have lost its last second
-            await self._journal.run(epochs.offer_again, self._host, target.name)
+            await self._journal.run(epochs.offer_again, self._store.host, target.name)
             await self._leases.report(target)
         self._exchange.handed.clear()
         if self._has_hinted:
@@ -313,4 +325,7 @@ class Hub:
         known = self._leases.forgot_at, len(self._exchange.strange), self._exchange.quarantined
         away = None if self._targets.away_since is None else self._targets.away
         deaf = [f"{self._deaf}; so this host asks for news every second"] if self._deaf else []
-        return EngineState(self._name, away, self._then(), [*self._complaints, *deaf], *known)
+        copied = self._naming.copied
+        is_new = copied is not None and self._clock.now() - copied.at < COPIED_SECONDS
+        complaints = [*self._complaints, *deaf]
+        return EngineState(self._name, away, self._then(), complaints, *known, copied=copied if is_new else None)

@@ -7,6 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
+import msgspec
+
 from tocsind.clock import Clock
 from tocsind.events import Emit, EngineForgot, EngineRestarted, LeaseLeft, LeaseLost, LeaseTaken
 from tocsind.journal import (
@@ -61,14 +63,15 @@ class Leases:
     def __init__(self, journal: Journal, exchange: Exchange, lanes: Lanes, clock: Clock, emit: Emit) -> None:
         self._journal = journal
         self._store = exchange.store
+        self._identity = self._store.identity
         self._engine = self._store.engine
         self._targets = self._store.targets
         self._exchange = exchange
         self._lanes = lanes
         self._clock = clock
         self._emit = emit
-        self.troubles = Troubles(self._targets, lanes, clock, self._store.host)
-        self._companions = Companions(self._targets, self._store.scopes, clock, self._store.host)
+        self.troubles = Troubles(self._targets, lanes, clock, self._identity)
+        self._companions = Companions(self._targets, self._store.scopes, clock, self._identity)
         self.forgot_at: float | None = None  # monotonic: when the engine was last found without its memory
 
     async def tend(self, target: Target, *, wants: bool) -> None:
@@ -80,8 +83,11 @@ class Leases:
             return
         wants = wants and not is_elsewhere and self.troubles.may_hold(target, own)
         asked, tended = await self._ask(target, own, wants=wants)
-        if await self._compare_epochs(target, tended):
+        if not tended.refused and await self._compare_epochs(target, tended):
             asked, tended = await self._ask(target, own, wants=wants)  # no lease is given before that
+        if tended.refused:
+            await self._stand_aside(target)
+            return
         if target.on_tended(tended, self._store.host, asked, self._clock.now()):
             await self._take_over(target, before)
             target.is_behind = False
@@ -94,6 +100,18 @@ class Leases:
         if target.holds(self._clock.now()) and self.troubles.should_leave(target, own):
             await self._leave(target, next(iter(own.values())).reason)
         self.troubles.stand_by(target)
+
+    async def _stand_aside(self, target: Target) -> None:
+        """Another start of this host takes part."""
+        await self.start_over(target)
+        self.troubles.stand_by(target)
+
+    async def start_over(self, target: Target) -> None:
+        """The engine does not know this host by its name."""
+        had = target.ready or target.is_left
+        target.start_over()
+        if had:
+            await self._give_back(target)
 
     async def _leave(self, target: Target, reason: str) -> None:
         """Let another host send, which may get through."""
@@ -129,7 +147,16 @@ class Leases:
             wants=wants,
             alone=self._targets.is_alone,
             trouble=packed(own),
+            start=self._identity.start,
         )
+        if tended.refused:
+            self._identity.on_refused(target.name, tended.refused)
+            return asked, tended
+        self._identity.on_accepted(target.name)
+        if tended.is_of_other_start(self._store.host, self._identity.start):
+            tended = msgspec.structs.replace(
+                tended, token=""
+            )  # the lease of a run that has ended: it is free in a moment
         self._targets.offset = tended.now / 1000 - self._clock.steady()
         await self._meet(tended)
         return asked, tended

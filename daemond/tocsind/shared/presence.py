@@ -17,7 +17,8 @@ from tocsind.events import Emit, HostForgotten, HostFound, HostMissing
 from tocsind.policy.delivery import Priority
 from tocsind.secret import redacted_struct
 
-from .engine import MISSING_MS, SEEN_MS, UNREADABLE, Engine, EngineAway, Noted
+from .engine import MISSING_MS, SEEN_MS, UNREADABLE, Engine, EngineAway, Noted, Refused
+from .identity import Identity
 from .items import HOST_NAME
 
 NOTE_SECONDS: Final = 3.0
@@ -85,15 +86,21 @@ def read_note(packed: bytes) -> Note | None:
     return msgspec.structs.replace(note, problems=_short(note.problems), sends_for=_short(note.sends_for), **texts)
 
 
+def is_stopped(noted: Noted) -> bool:
+    """Whether the host has stopped as it should."""
+    note = read_note(noted.note)
+    return note is not None and note.stopped
+
+
 class Presence:
     """Tells of this host, and of those that are missing. `describe` is set by the daemon once it can answer.
 
     `step` raises EngineAway.
     """
 
-    def __init__(self, engine: Engine, host: str, clock: Clock, emit: Emit) -> None:
+    def __init__(self, engine: Engine, identity: Identity, clock: Clock, emit: Emit) -> None:
         self._engine = engine
-        self._host = host
+        self._identity = identity
         self._clock = clock
         self._emit = emit
         self.describe: Describe = _nothing
@@ -106,7 +113,7 @@ class Presence:
         """Write the note, and report missing hosts that share a target with this one."""
         note = note_of(await self.describe(), part)
         try:
-            missing = await self._engine.note(self._host, _encode(note))
+            missing = await self._write(note)
             if self._missing or self._is_old():
                 await self._read_all()
         except EngineAway:
@@ -119,7 +126,17 @@ class Presence:
 
     async def leave(self) -> None:
         """Say that this host stops as it should. Raises EngineAway."""
-        await self._engine.note(self._host, _encode(note_of(await self.describe(), Part(), stopped=True)))
+        note = _encode(note_of(await self.describe(), Part(), stopped=True))
+        await self._engine.note(self._identity.name, note, self._identity.start, leaves=True)
+
+    async def _write(self, note: Note) -> Sequence[Noted]:
+        """Write the note, unless another start of this host writes its own. Returns the missing hosts."""
+        found = await self._engine.note(self._identity.name, _encode(note), self._identity.start)
+        if isinstance(found, Refused):
+            self._identity.on_refused("", found)
+            return ()
+        self._identity.on_accepted("")
+        return found
 
     async def _report(self, missing: Sequence[Noted]) -> None:
         found = {each.host: each for each in missing}
@@ -135,7 +152,7 @@ class Presence:
 
     async def _may_report(self, noted: Noted) -> bool:
         """Whether no other host reports this absence."""
-        return await self._engine.claim(f"{noted.host} {noted.at}", self._host, CLAIM_SECONDS)
+        return await self._engine.claim(f"{noted.host} {noted.at}", self._identity.name, CLAIM_SECONDS)
 
     def _is_old(self) -> bool:
         return self._read_at is None or self._clock.now() - self._read_at >= READ_SECONDS
@@ -150,12 +167,12 @@ class Presence:
         """
         failed = await self._read_now()
         is_old = failed is not None
-        own = _row(self._host, 0.0, note_of(await self.describe(), part), is_old=False) | {"here": True}
+        own = _row(self._identity.name, 0.0, note_of(await self.describe(), part), is_old=False) | {"here": True}
         age = None if self._read_at is None else self._clock.now() - self._read_at
         others = [
             _row(each.host, each.ago / 1000 + (age or 0.0), read_note(each.note), is_old=is_old)
             for each in sorted(self._read, key=lambda each: each.host)
-            if each.host != self._host and HOST_NAME.fullmatch(each.host)
+            if each.host != self._identity.name and HOST_NAME.fullmatch(each.host)
         ]
         return age, failed, [own, *others]
 

@@ -34,6 +34,7 @@ from .engine import (
     NOTE_KEPT_MS,
     SEEN_MS,
     SETTLING_MS,
+    UNKNOWN_START,
     Account,
     Cause,
     Done,
@@ -42,9 +43,11 @@ from .engine import (
     Learned,
     Noted,
     Question,
+    Refused,
     Room,
     Seen,
     Settled,
+    Start,
     Stored,
     Tended,
 )
@@ -68,18 +71,30 @@ class RedisEngine:
     # --- the engine's steps ---------------------------------------------------------------------------------------------
 
     async def tend(
-        self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
+        self,
+        target: str,
+        host: str,
+        *,
+        token: str,
+        wants: bool,
+        alone: bool = False,
+        trouble: bytes = b"",
+        start: Start = UNKNOWN_START,
     ) -> Tended:
-        keys = _keys(target, "lease", "fence", "epoch", "hosts", "trouble", "witnesses", "past")
+        keys = _keys(target, "lease", "fence", "epoch", "hosts", "trouble", "witnesses", "past", "starts")
         times = (LEASE_MS, SETTLING_MS, SEEN_MS)
-        arguments = (host, token, int(wants), *times, new_id(), int(alone), trouble)
-        held, now, epoch, seen, young, notes, missing = _row(7, await self._run(scripts.TEND, keys, arguments))
+        arguments = (host, token, int(wants), *times, new_id(), int(alone), trouble, start.packed)
+        held, now, epoch, seen, young, notes, missing, other = _row(8, await self._run(scripts.TEND, keys, arguments))
         troubles = {_text(name): _bytes(note) for name, note in _pairs(notes)}
         names = list(map(_text, _list(seen)))
-        return Tended(_text(held), _int(now), _text(epoch), names, bool(young), troubles, _int(missing))
+        known = _text(held), _int(now), _text(epoch), names, bool(young), troubles, _int(missing)
+        return Tended(*known, _refused(other))
 
     async def release(self, target: str, token: str) -> None:
         await self._run(scripts.RELEASE, _keys(target, "lease"), (token, _channel(target)))
+
+    async def leave(self, target: str, host: str, start: Start) -> None:
+        await self._run(scripts.LEAVE, _keys(target, "starts"), (host, start.token, start.ended.packed))
 
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
         # redis-py writes the repr of an enum, so the priority is made an integer
@@ -87,10 +102,13 @@ class RedisEngine:
         keys = _keys(target, "at", f"news:{host}", *_STREAMS)
         await self._run(scripts.OFFER, keys, (_channel(target), *given))
 
-    async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
-        keys = _keys(target, f"news:{host}", "open", "epoch", "witnesses", "past", *_STREAMS)
+    async def look(
+        self, target: str, host: str, after: Mapping[int, str] | None, most: int, start: Start = UNKNOWN_START
+    ) -> Seen:
+        keys = _keys(target, f"news:{host}", "open", "epoch", "witnesses", "past", *_STREAMS, "starts")
         begins = [""] * 4 if after is None else [f"({after[n]}" if after.get(n) else "-" for n in range(4)]
-        news, items, is_all = _row(3, await self._run(scripts.LOOK, keys, (most, LONGEST_ID, LARGEST_BODY, *begins)))
+        arguments: list[Argument] = [most, LONGEST_ID, LARGEST_BODY, *begins, host, start.token]
+        news, items, is_all = _row(3, await self._run(scripts.LOOK, keys, arguments))
         return Seen(
             [Done(_text(id_), host, _bytes(end)) for id_, end in _pairs(news)],
             [
@@ -169,9 +187,14 @@ class RedisEngine:
         item = (stored.place, stored.id, stored.body, int(priority))
         await self._run(scripts.QUARANTINE, keys, (*item, MAX_BAD, KEPT_ASIDE_MS))
 
-    async def note(self, host: str, note: bytes) -> list[Noted]:
-        arguments = (host, note, NOTE_KEPT_MS, MISSING_MS, MAX_HOSTS, MAX_MISSING, LARGEST_NOTE)
-        return _noted(await self._run(scripts.NOTE, _keys("hosts", "seen", "notes"), arguments))
+    async def note(
+        self, host: str, note: bytes, start: Start = UNKNOWN_START, *, leaves: bool = False
+    ) -> list[Noted] | Refused:
+        limits = (NOTE_KEPT_MS, MISSING_MS, MAX_HOSTS, MAX_MISSING, LARGEST_NOTE)
+        arguments = (host, note, *limits, start.packed, SEEN_MS, start.ended.packed if leaves else "")
+        keys = _keys("hosts", "seen", "notes", "starts")
+        other, missing = _row(2, await self._run(scripts.NOTE, keys, arguments))
+        return _refused(other) or _noted(missing)
 
     async def hosts(self) -> list[Noted]:
         return _noted(await self._run(scripts.HOSTS, _keys("hosts", "seen", "notes"), (LARGEST_NOTE,)))
@@ -264,12 +287,12 @@ _KINDS: Final = {
     **dict.fromkeys(_STREAMS, "stream"),
     **dict.fromkeys(("lease", "fence"), "string"),
     **dict.fromkeys(("hosts", "asked", "stories"), "zset"),
-    **dict.fromkeys(("epoch", "trouble", "witnesses", "past", "at", "open", "state", "bad"), "hash"),
+    **dict.fromkeys(("epoch", "trouble", "starts", "witnesses", "past", "at", "open", "state", "bad"), "hash"),
 }
 _OTHER_KINDS: Final = {  # of a scope, and of the notes of hosts
     **dict.fromkeys(("urgent", "limit"), "string"),
     **dict.fromkeys(("log", "hosts", "seen"), "zset"),
-    **dict.fromkeys(("since", "notes"), "hash"),
+    **dict.fromkeys(("since", "notes", "starts"), "hash"),
 }
 
 
@@ -284,6 +307,10 @@ def _channel(target: str) -> str:
 def _host(token: object) -> str:
     """The host that a token proves; empty for None."""
     return "" if token is None else _text(token).partition(":")[0]
+
+
+def _refused(answer: object) -> Refused | None:
+    return Refused(_int(row[0]), bool(row[1])) if (row := _list(answer)) else None
 
 
 def _noted(answer: object) -> list[Noted]:

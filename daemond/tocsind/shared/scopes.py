@@ -21,6 +21,7 @@ from tocsind.journal import Journal, LimitState, RequestStart, shared
 from tocsind.policy.rate_limits import MARGIN, SLOWEST_WEBHOOK, ChannelLimit
 
 from .engine import Engine, EngineAway, Question, Room, Window
+from .identity import Identity
 from .items import limit_in, packed_limit
 from .targets import Targets
 
@@ -81,12 +82,12 @@ class Scope:
 class Scopes:
     """The scopes by name. `attach` before the first use."""
 
-    def __init__(self, engine: Engine, journal: Journal, targets: Targets, clock: Clock, host: str) -> None:
+    def __init__(self, engine: Engine, journal: Journal, targets: Targets, clock: Clock, identity: Identity) -> None:
         self._engine = engine
         self._journal = journal
         self._targets = targets
         self._clock = clock
-        self._host = host
+        self._identity = identity
         self._queues: TurnQueues
         self._scopes: dict[str, Scope] = {}
         self._taken: dict[str, Scope] = {}  # by request
@@ -173,7 +174,7 @@ class Scopes:
 
     async def _ask(self, scope: Scope, *, takes: bool = False, expedited: bool = False) -> Room:
         question = Question(
-            self._host,
+            self._identity.name,
             scope.request,
             scope.windows(self._clock.now()),
             scope.epoch,
@@ -196,7 +197,7 @@ class Scopes:
         names = [name for name in self._targets.all_names() if self._of(name) is scope]
         own = await self._journal.run(shared.requests, scope.queue.name, names, steady - scope.longest)
         known: dict[str, float | None] = {**scope.answered}
-        known |= {name_of(self._host, number, expedited=expedited): at for number, at, expedited in own}
+        known |= {name_of(self._identity.name, number, expedited=expedited): at for number, at, expedited in own}
         ages = {
             name: None if at is None else int(max(0.0, steady - at) * 1000) for name, at in known.items() if name != but
         }
@@ -208,7 +209,7 @@ class Scopes:
         now, steady, known = self._clock.now(), self._clock.steady(), scope.answered
         ages = {name: max(0, room.now - at) / 1000 for name, at in room.requests}
         for name, age in ages.items():
-            if name not in known and not name.startswith(f"{self._host}/"):
+            if name not in known and not name.startswith(f"{self._identity.name}/"):
                 scope.queue.limit.count_foreign(now - age, expedited=name.endswith("/1"))
         kept = {name: at for name, at in known.items() if steady - at < scope.longest}  # an engine may forget
         scope.answered = kept | {name: steady - age for name, age in ages.items()}

@@ -2,7 +2,7 @@
 
 Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
 
-    lease     TOKEN of the holder, HOST:FENCE; it expires
+    lease     TOKEN of the holder, HOST:FENCE.START; it expires
     fence     counts the leases that were given
     epoch     hash id (RANDOM.N), run, at. The random part is made when the engine knows nothing of the target. N is counted up when the
               server's process is another one than before (`run`): it was restarted or replaced, and may have lost its last steps
@@ -10,6 +10,7 @@ Keys of a target, all in one hash slot, below `tocsin:{TARGET}:`
     past      hash of earlier epochs; what was sent in them is known, unless an account is missing
     hosts     sorted set HOST -> when it was last seen
     trouble   hash HOST -> why it cannot send now
+    starts    hash HOST -> TOKEN JOURNAL COMMITS of its last start (engine.Start); TOKEN is 0 after that has ended as it should
     s0 to s3  streams of the priorities: i the item's id, b its body, e the epoch in which it was first handed over. Nothing trims them
     at        hash item's id -> PRIORITY/PLACE
     open      hash item's id -> TOKEN that noted an attempt which is not settled. ~TOKEN: and which leaves no copy when it is made again;
@@ -29,7 +30,7 @@ What bounds them, and when they expire. Of deliveries that have ended, and whose
     bad, KEY:wrong  MAX_BAD items; one for each key. KEPT_ASIDE_MS after the last was put there
     asked           MAX_REQUESTS, and those in flight
     state           one value for each thing that a holder learns of its destinations, and MAX_STORIES live messages
-    hosts, trouble  hosts of the last hour; they are taken out when another one is seen
+    hosts, trouble, starts  hosts of the last hour; they are taken out when another one is seen
     witnesses       the same, and until the next epoch those whose account is missing
     past            100 epochs, as long as all accounts are there; else only the last
     lease           expires after LEASE_MS
@@ -41,6 +42,7 @@ Keys of all hosts, below `tocsin:{hosts}:`, which expire; they have the MAX_HOST
 
     seen      sorted set HOST -> when it last said something of itself
     notes     hash HOST -> its note
+    starts    hash HOST -> as at a target
     told:NAME the host that tells people about NAME
 
 The clock is the engine's. A host's is never compared with it.
@@ -60,11 +62,30 @@ local function missing(key, id)
 end
 """
 
-# KEYS lease fence epoch hosts trouble witnesses past | ARGV host token wants lease_ms settling_ms seen_ms new_epoch alone trouble
+# Why a host is refused: {when its other start was seen, whether that knows more}; nil when it is not.
+_REFUSED: Final = """
+local function refused(starts, seen, host, start, now, live_ms)
+    local pattern = '^(%x+) (%x*) (%d+)$'
+    local token, journal, commits = (redis.call('HGET', starts, host) or ''):match(pattern)
+    local own, own_journal, own_commits = start:match(pattern)
+    if not own or not token or token == own then return nil end
+    local at = tonumber(redis.call('ZSCORE', seen, host) or 0)
+    if journal ~= '' and journal == own_journal and tonumber(commits) > tonumber(own_commits) then return {at, 1} end
+    if token ~= '0' and at <= now and now - at < tonumber(live_ms) then return {at, 0} end
+    return nil
+end
+"""
+
+# KEYS lease fence epoch hosts trouble witnesses past starts
+# ARGV host token wants lease_ms settling_ms seen_ms new_epoch alone trouble start
 TEND: Final = (
     NOW
     + _MISSING
+    + _REFUSED
     + """
+local other = refused(KEYS[8], KEYS[4], ARGV[1], ARGV[10], now, ARGV[4])
+if other then return {'', now, '', {}, 0, {}, 0, other} end
+if ARGV[10] ~= '' then redis.call('HSET', KEYS[8], ARGV[1], ARGV[10]) end
 local known = redis.call('HMGET', KEYS[3], 'id', 'run', 'at')
 local id, run, at = known[1], redis.call('INFO', 'server'):match('run_id:(%w+)') or '', known[3]
 local is_new = not id or known[2] ~= run
@@ -89,6 +110,7 @@ end
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)) do
     redis.call('HDEL', KEYS[5], gone)
+    redis.call('HDEL', KEYS[8], gone)
     if redis.call('HGET', KEYS[6], gone) == id then redis.call('HDEL', KEYS[6], gone) end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - 3600000)
@@ -107,12 +129,19 @@ elseif ARGV[3] == '1' and not is_new and (is_own or is_free) then
         redis.call('DEL', KEYS[2])
         fence = redis.call('INCR', KEYS[2])
     end
-    held = ARGV[1] .. ':' .. fence .. '.' .. now
+    held = ARGV[1] .. ':' .. fence .. '.' .. now .. '.' .. (ARGV[10]:match('^%x+') or '')
     redis.call('SET', KEYS[1], held, 'PX', ARGV[4])
 end
-return {held or '', now, id, seen, young and 1 or 0, redis.call('HGETALL', KEYS[5]), owed}
+return {held or '', now, id, seen, young and 1 or 0, redis.call('HGETALL', KEYS[5]), owed, {}}
 """
 )
+
+# KEYS starts | ARGV host token start
+LEAVE: Final = """
+local token = (redis.call('HGET', KEYS[1], ARGV[1]) or ''):match('^%x+')
+if token == ARGV[2] then redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
+return 1
+"""
 
 # KEYS lease | ARGV token channel
 RELEASE: Final = """
@@ -137,11 +166,14 @@ if new > 0 then redis.call('PUBLISH', ARGV[1], 'new') end
 return new
 """
 
-# KEYS news open epoch witnesses past s0 s1 s2 s3 | ARGV most longest_id largest_body, the place where each stream begins ("": none of it)
+# KEYS news open epoch witnesses past s0 s1 s2 s3 starts
+# ARGV most longest_id largest_body, the place where each stream begins ("": none of it), host, the token of its start
 LOOK: Final = (
     _MISSING
     + """
 local most, news, cursor, items = tonumber(ARGV[1]), {}, '0', {}
+local token = ARGV[9] ~= '' and (redis.call('HGET', KEYS[10], ARGV[8]) or ''):match('^%x+')
+if token and token ~= ARGV[9] then return {{}, {}, 1} end
 repeat
     local page = redis.call('HSCAN', KEYS[1], cursor, 'COUNT', most)
     cursor = page[1]
@@ -300,10 +332,14 @@ end
 return aside
 """
 
-# KEYS seen notes | ARGV host note keep_ms missing_ms most most_missing largest
+# KEYS seen notes starts | ARGV host note keep_ms missing_ms most most_missing largest start live_ms ended
 NOTE: Final = (
     NOW
+    + _REFUSED
     + """
+local other = refused(KEYS[3], KEYS[1], ARGV[1], ARGV[8], now, ARGV[9])
+if other then return {other, {}} end
+if ARGV[8] ~= '' then redis.call('HSET', KEYS[3], ARGV[1], ARGV[10] ~= '' and ARGV[10] or ARGV[8]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 60000, '+inf')
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
@@ -313,6 +349,7 @@ if surplus > #gone then gone = redis.call('ZRANGE', KEYS[1], 0, surplus - 1) end
 for _, host in ipairs(gone) do
     redis.call('ZREM', KEYS[1], host)
     redis.call('HDEL', KEYS[2], host)
+    redis.call('HDEL', KEYS[3], host)
 end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[3]) end
 local missing, all = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[4]), 'WITHSCORES'), {}
@@ -320,7 +357,7 @@ for i = #missing - 1, math.max(1, #missing - 2 * tonumber(ARGV[6]) + 1), -2 do
     local note = (redis.call('HGET', KEYS[2], missing[i]) or ''):sub(1, ARGV[7])
     all[#all + 1] = {missing[i]:sub(1, ARGV[7]), tonumber(missing[i + 1]), now - tonumber(missing[i + 1]), note}
 end
-return all
+return {{}, all}
 """
 )
 

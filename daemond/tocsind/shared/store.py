@@ -6,7 +6,8 @@
     settle    the journal records the outcomes, then the engine records ended deliveries and learned limits
 
 While the engine is away, nothing is fed; with `on-outage = "degrade"` what this host accepted as URGENT or HIGH is. What the engine has of
-it may have been sent by another host: it waits for ALONE_AFTER and is marked.
+it may have been sent by another host: it waits for ALONE_AFTER and is marked. Until the engine has accepted this start, what waited before
+it is marked as well: the state folder may be a copy.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ from tocsind.policy.patience import Fitness
 from tocsind.policy.story import ends_story
 
 from .engine import Engine, EngineAway, Settled
+from .identity import Identity
 from .items import LAST_SENDER, done_of, id_of, states_of, story_state
 from .scopes import Scopes, name_of
 from .taking import Taking
@@ -76,7 +78,7 @@ class SharedStore(JournalStore):
         *,
         engine: Engine,
         targets: Callable[[ActiveConfig], Targets],
-        host: str,
+        identity: Identity,
         disk_guard: DiskGuard,
         waiters: Waiters,
         wakeups: Wakeups,
@@ -98,15 +100,21 @@ class SharedStore(JournalStore):
         )
         self.engine = engine
         self.targets = targets(config)
-        self.host = host
-        self._taking = Taking(engine, journal, self.targets, clock, host)
-        self.scopes = Scopes(engine, journal, self.targets, clock, host)
+        self.identity = identity
+        self._taking = Taking(engine, journal, self.targets, clock, identity)
+        self.scopes = Scopes(engine, journal, self.targets, clock, identity)
         self.wakeups = wakeups
         self.waiters = waiters
+        self._began = clock.steady()
         self._origins: dict[
             int, str
         ] = {}  # the accepting host, by number, of other hosts' deliveries that are being settled
         self.changed = trio.Event()  # replaced each time it is set
+
+    @property
+    def host(self) -> str:
+        """The name of this host."""
+        return self.identity.name
 
     def wake(self, targets: Iterable[Target] | None = None) -> None:
         """There may be something to hand over, or to report: for these targets, or for any."""
@@ -158,7 +166,8 @@ class SharedStore(JournalStore):
         if len(permitted) < len(batch):
             self.wakeups.rewind([asking.destination])
         async with target.moving:  # the answer of a hand-over may be on its way
-            await self._journal.run(epochs.doubt, [delivery.number for delivery in permitted])
+            before = 0.0 if target.epoch else self._began  # the engine has not accepted this start (`identity`)
+            await self._journal.run(epochs.doubt, [delivery.number for delivery in permitted], before)
             claimed = await super().begin(permitted, asking)
             await self._ids(target, claimed)
         return claimed

@@ -14,6 +14,7 @@ from tocsind.journal import Journal, shared, withdrawals
 from tocsind.policy.delivery import Priority
 
 from .engine import Engine, EngineAway
+from .identity import Identity
 from .targets import Target, Targets
 
 ASK_SECONDS: Final = 5.0  # an engine that does not answer is away after less
@@ -23,12 +24,13 @@ AGAIN_SECONDS: Final = 0.2
 class Taking:
     """The steps. They raise StorageFull, and may be repeated."""
 
-    def __init__(self, engine: Engine, journal: Journal, targets: Targets, clock: Clock, host: str) -> None:
+    def __init__(self, engine: Engine, journal: Journal, targets: Targets, clock: Clock, identity: Identity) -> None:
         self._engine = engine
         self._journal = journal
         self._targets = targets
         self._clock = clock
-        self._host = host
+        self._identity = identity
+        self._began = clock.steady()
 
     async def back(
         self,
@@ -52,15 +54,15 @@ class Taking:
             taken = await self._engine.withdraw(target.name, asked) if asked else {}
         except EngineAway:
             await self._journal.run(withdrawals.taken_back, {}, asked)  # it may have given them back without an answer
-            return await self._back_later(found)
+            return await self._back_later(found, 0.0 if target.epoch else self._began)
         await self._journal.run(withdrawals.taken_back, taken, [id_ for id_ in asked if id_ not in taken])
         return [each.number for each in found if each.is_free or each.id in taken]
 
-    async def _back_later(self, found: Sequence[withdrawals.Waiting]) -> list[int]:
+    async def _back_later(self, found: Sequence[withdrawals.Waiting], doubtful_before: float) -> list[int]:
         if not self._targets.is_away(self._clock.now()):
             return []
         numbers = [each.number for each in found]
-        await self._journal.run(withdrawals.take_back_later, numbers)
+        await self._journal.run(withdrawals.take_back_later, numbers, doubtful_before)
         return numbers
 
     # --- before they end here ---------------------------------------------------------------------------------------------
@@ -70,11 +72,13 @@ class Taking:
         """Those of these deliveries (destination by number) that this host accepted and that no other host sends. For the length of the
         block none is handed over. While the engine is away they are marked: another host may have sent them.
         """
-        found = await self._journal.run(withdrawals.own, self._host, list(deliveries))
+        found = await self._journal.run(withdrawals.own, self._identity.name, list(deliveries))
         async with AsyncExitStack() as stack:
             for target in self._involved(found, deliveries):
                 await stack.enter_async_context(target.moving)
-            found = await self._journal.run(withdrawals.own, self._host, list(deliveries))  # a hand-over may have ended
+            found = await self._journal.run(
+                withdrawals.own, self._identity.name, list(deliveries)
+            )  # a hand-over may have ended
             yield await self._free(found)
 
     def _involved(self, found: Iterable[withdrawals.Own], deliveries: Mapping[int, str]) -> list[Target]:

@@ -104,6 +104,13 @@ class Target:
         """Other hosts that get through, as far as is known."""
         return [name for name in self.seen if name != host and not is_local(self.outs.get(name, {}))]
 
+    def start_over(self) -> None:
+        """The engine does not know this host by its name, or not any more: it has no lease, and has handed nothing over."""
+        self.lose()
+        self.holder, self.epoch, self.superseded, self.is_behind = "", "", True, True
+        self.held_until = None
+        self.shut_out.clear()
+
     def lose(self) -> None:
         """Another host may send now. The token stays: it proves who held the lease last."""
         self.ready, self.valid_until = False, -inf
@@ -131,6 +138,10 @@ class Targets:
     def known(self, name: str) -> Target:
         """The target of this name, also when no destination leads to it any more."""
         return self._target(name)
+
+    def every(self) -> list[Target]:
+        """All targets of this run."""
+        return list(self._targets.values())
 
     def of(self, destination: str) -> Target | None:
         """The target of a destination; None when only this host sends to it."""

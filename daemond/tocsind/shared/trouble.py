@@ -20,6 +20,7 @@ from tocsind.clock import Clock
 from tocsind.policy.delivery import Priority
 from tocsind.policy.patience import ShutOut, Trouble
 
+from .identity import Identity
 from .outs import Out, Outs, is_local
 from .targets import Target, Targets
 
@@ -42,11 +43,11 @@ class Lanes(Protocol):
 class Troubles:
     """The troubles that this host reports, and its steps because of those of others."""
 
-    def __init__(self, targets: Targets, lanes: Lanes, clock: Clock, host: str) -> None:
+    def __init__(self, targets: Targets, lanes: Lanes, clock: Clock, identity: Identity) -> None:
         self.targets = targets
         self._lanes = lanes
         self._clock = clock
-        self._host = host
+        self._identity = identity
 
     def own(self, target: Target) -> dict[str, Out]:
         """Reasons why this host cannot send, or could not of late."""
@@ -60,7 +61,7 @@ class Troubles:
 
     def may_hold(self, target: Target, own: Outs) -> bool:
         """Whether this host asks for the lease: it gets through as far as is known, or no other one does."""
-        return not is_local(own) or not target.others(self._host)
+        return not is_local(own) or not target.others(self._identity.name)
 
     def should_leave(self, target: Target, own: Outs) -> bool:
         """Whether this host, which holds the lease, gives it back now."""
@@ -72,7 +73,7 @@ class Troubles:
             return False
         target.bad_since = now if target.bad_since is None else target.bad_since
         is_due = any(out.is_final for out in own.values()) or now - target.bad_since >= LEAVE_SECONDS
-        if not is_due or target.requests or not target.others(self._host):
+        if not is_due or target.requests or not target.others(self._identity.name):
             return False
         target.passed_over, target.bad_since = dict(own), None
         target.passed_until = now + min(PASSED_OVER_SECONDS * 2**target.times_left, MOST_SECONDS)

@@ -14,6 +14,8 @@ from tocsind.journal import Journal, shared_view
 from tocsind.secret import redacted_struct
 
 from .engine import LEASE_MS, Cause, EngineAway
+from .identity import Identity
+from .naming import Copied
 from .presence import Part, Presence
 from .targets import Target, Targets
 
@@ -31,6 +33,7 @@ class EngineState(msgspec.Struct, frozen=True):
     forgot_at: float | None = None
     strange: int = 0
     quarantined: int = 0
+    copied: Copied | None = None
 
 
 class View:
@@ -44,13 +47,13 @@ class View:
         journal: Journal,
         clock: Clock,
         *,
-        host: str,
+        identity: Identity,
     ) -> None:
         self._engine = engine
         self._targets = targets
         self._journal = journal
         self._clock = clock
-        self._host = host
+        self._identity = identity
         self.presence = presence
         self._counts: Sequence[shared_view.Waiting] = ()
         self._counted, self._took = -inf, 0.0
@@ -61,13 +64,14 @@ class View:
         is_away, counts = self._targets.is_away(now), await self._count()
         lanes = [_lane(self._targets, target, now, counts, is_away=is_away) for target in self._targets]
         return {
-            "host": self._host,
+            "host": self._identity.name,
             "engine": engine.name,
             "on_outage": "degrade" if self._targets.degrades else "hold",
             **self._outage(engine.away, now),
             "forgot_seconds": _ago(engine.forgot_at, now),
             "complaints": list(engine.complaints),
             "quarantined": engine.quarantined,
+            "called_before": engine.copied.before if engine.copied else None,
             "lanes": lanes,
         }, _problems(engine, is_away=is_away)
 
@@ -87,9 +91,9 @@ class View:
         if told is None:
             if target is None or not is_open:
                 return
-            told = dict.fromkeys(("stage", "since", "sent_by", "note")) | {"accepted_by": self._host}
+            told = dict.fromkeys(("stage", "since", "sent_by", "note")) | {"accepted_by": self._identity.name}
             delivery["shared"] = told
-        told["here"] = told["accepted_by"] == self._host
+        told["here"] = told["accepted_by"] == self._identity.name
         told["sends"] = self._who_sends(target) if target and is_open else None
 
     def _who_sends(self, target: Target) -> str:
@@ -129,7 +133,9 @@ class View:
         now = self._clock.now()
         if now - self._counted >= min(self._took * _SHARE, _OLDEST):
             names = [name for target in self._targets for name in self._targets.names(target)]
-            self._counts = await self._journal.run(partial(shared_view.waiting, host=self._host, destinations=names))
+            self._counts = await self._journal.run(
+                partial(shared_view.waiting, host=self._identity.name, destinations=names)
+            )
             self._counted = self._clock.now()
             self._took = self._counted - now
         return self._counts
@@ -169,6 +175,8 @@ def _problems(engine: EngineState, *, is_away: bool) -> list[str]:
     problems = list(engine.complaints)
     if outage := _outage_of(engine, is_away=is_away):
         problems.append(outage)
+    if engine.copied:
+        problems.append(engine.copied.text)
     if engine.strange:
         problems.append(f"other hosts handed over {engine.strange} deliveries that this host has no destination for")
     return problems

@@ -11,6 +11,7 @@ import trio
 
 from tocsin.ids import new_id
 from tocsind.shared.engine import (
+    ENDED,
     LEASE_MS,
     MAX_BAD,
     MAX_HOSTS,
@@ -20,6 +21,7 @@ from tocsind.shared.engine import (
     NOTE_KEPT_MS,
     SEEN_MS,
     SETTLING_MS,
+    UNKNOWN_START,
     Account,
     Done,
     EngineAway,
@@ -27,9 +29,11 @@ from tocsind.shared.engine import (
     Learned,
     Noted,
     Question,
+    Refused,
     Room,
     Seen,
     Settled,
+    Start,
     Stored,
     Tended,
 )
@@ -45,6 +49,7 @@ class _Target:
         self.token, self.ends, self.fence = "", 0, 0
         self.hosts: dict[str, int] = {}
         self.troubles: dict[str, bytes] = {}
+        self.starts: dict[str, Start] = {}
         self.streams: tuple[dict[str, Item], ...] = ({}, {}, {}, {})
         self.at: dict[str, tuple[int, str]] = {}
         self.open: dict[str, str] = {}
@@ -89,6 +94,7 @@ class MemoryEngine:
         self.content: dict[str, _Target] = {}  # by target
         self._run = 0
         self._notes: dict[str, tuple[int, bytes]] = {}
+        self._starts: dict[str, Start] = {}
         self._told: dict[str, tuple[str, float]] = {}
         self.scopes: dict[str, MemoryScope] = {}  # by name
         self._changed = trio.Event()
@@ -97,6 +103,7 @@ class MemoryEngine:
         """Forget everything, as FLUSHALL does."""
         self.content.clear()
         self._notes.clear()
+        self._starts.clear()
         self._told.clear()
         self.scopes.clear()
 
@@ -126,9 +133,21 @@ class MemoryEngine:
         return found
 
     async def tend(
-        self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
+        self,
+        target: str,
+        host: str,
+        *,
+        token: str,
+        wants: bool,
+        alone: bool = False,
+        trouble: bytes = b"",
+        start: Start = UNKNOWN_START,
     ) -> Tended:
         it, now = self._of(target), _now()
+        if refused := _refused(it.starts.get(host), start, it.hosts.get(host, 0), LEASE_MS):
+            return Tended("", now, "", [], refused=refused)
+        if start.token:
+            it.starts[host] = start
         is_new = it.count_up(self._run, now)
         it.hosts[host] = now
         it.troubles = {name: note for name, note in {**it.troubles, host: trouble}.items() if note}
@@ -141,7 +160,7 @@ class MemoryEngine:
             it.ends = now + LEASE_MS
         elif wants and not is_new and (is_own or is_free):
             it.fence += 1
-            it.token, it.ends = f"{host}:{it.fence}.{now}", now + LEASE_MS
+            it.token, it.ends = f"{host}:{it.fence}.{now}.{start.token}", now + LEASE_MS
         shown = it.token if now < it.ends else ""
         return Tended(shown, now, it.epoch, seen, young, dict(it.troubles), it.missing())
 
@@ -150,6 +169,11 @@ class MemoryEngine:
         if it.holds(token, _now()):
             it.ends = 0
             self._wake()
+
+    async def leave(self, target: str, host: str, start: Start) -> None:
+        it = self._of(target)
+        if it.starts.get(host, UNKNOWN_START).token == start.token:
+            it.starts[host] = start.ended
 
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
         it = self._of(target)
@@ -161,8 +185,12 @@ class MemoryEngine:
                 it.at[item.id] = (item.priority, place)
         self._wake()
 
-    async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
+    async def look(
+        self, target: str, host: str, after: Mapping[int, str] | None, most: int, start: Start = UNKNOWN_START
+    ) -> Seen:
         it = self._of(target)
+        if start.token and it.starts.get(host, start).token != start.token:
+            return Seen([], [], is_all=True)
         news = [Done(id_, host, result) for id_, result in it.news[host].items()]
         items = [
             (
@@ -272,8 +300,14 @@ class MemoryEngine:
         if len(it.bad) < MAX_BAD:
             it.bad[stored.id] = stored.body
 
-    async def note(self, host: str, note: bytes) -> list[Noted]:
+    async def note(
+        self, host: str, note: bytes, start: Start = UNKNOWN_START, *, leaves: bool = False
+    ) -> list[Noted] | Refused:
         self._check()
+        if refused := _refused(self._starts.get(host), start, self._notes.get(host, (0, b""))[0], SEEN_MS):
+            return refused
+        if start.token:
+            self._starts[host] = start.ended if leaves else start
         self._notes[host] = _now(), note
         latest = sorted(self._notes.items(), key=lambda each: -each[1][0])[:MAX_HOSTS]
         self._notes = {name: said for name, said in latest if said[0] > _now() - NOTE_KEPT_MS}
@@ -327,6 +361,15 @@ class MemoryEngine:
     def _check(self) -> None:
         if self.away:
             raise EngineAway("the engine does not answer")
+
+
+def _refused(other: Start | None, start: Start, seen: int, live_ms: int) -> Refused | None:
+    """Why a start is refused; None when it is not."""
+    if other is None or not start.token or other.token == start.token:
+        return None
+    if other.journal == start.journal != "" and other.commits > start.commits:
+        return Refused(seen, is_ahead=True)
+    return Refused(seen) if other.token != ENDED and 0 <= _now() - seen < live_ms else None
 
 
 def _now() -> int:

@@ -45,7 +45,13 @@ class What(Enum):
     AWAY = "away"  # no host reaches the engine
     RESTART = "restart"  # the engine is down, and is there again with all that it had
     FORGET = "forget"  # the engine loses everything
+    COPY = (
+        "copy"  # a host's state folder is copied; a second daemon starts on the copy after so many seconds, and stays
+    )
     LOSE_TAIL = "lose tail"  # a failover: the engine is away for 1 s, and has lost the last seconds before
+
+
+PASSING: Final = tuple(what for what in What if what is not What.COPY)  # after these the hosts are the same as before
 
 
 class Fault(NamedTuple):
@@ -107,6 +113,8 @@ class Cluster:
 
     def __init__(self, case: Case, folder: Path) -> None:
         self._case = case
+        self._copies = 0
+        self._has_copies = any(fault.what is What.COPY for fault in case.faults)
         self._folder = folder
         self._chance = {
             name: Random(f"{case.seed} {name}") for name in ("workload", "hosts", "webhooks", "wire", "discord", "down")
@@ -182,15 +190,18 @@ class Cluster:
         with trio.move_on_after(PATIENCE):
             while self.record.lost and not self._case.expires:  # noqa: ASYNC110 - no event tells
                 await trio.sleep(1.0)
-        with trio.move_on_after(AFTERWARDS):
+        with trio.move_on_after(PATIENCE if self._has_copies else AFTERWARDS):  # then much is sent twice
             while self._left():  # noqa: ASYNC110 - as above
                 await trio.sleep(1.0)
         return self._left()
 
     def _left(self) -> list[str]:
-        """What no host will ever finish."""
+        """What no host will ever finish. Of copies the engine may keep attempts that ended since, and ends for a name that no host has."""
         left = [f"{host.name}: {row}" for host in self.hosts for row in host.left()]
-        return [*left, *(self._engine.left() if self._case.hosts else [])]
+        at_engine = self._engine.left() if self._case.hosts else []
+        return left + [
+            row for row in at_engine if not (self._has_copies and row.startswith(("attempt for", "news of")))
+        ]
 
     # --- faults ------------------------------------------------------------------------------------------------------------
 
@@ -229,6 +240,12 @@ class Cluster:
                 life.stop()
                 await trio.sleep(fault.seconds)
                 life.go_on()
+            case What.COPY:
+                self._copies += 1
+                copied = host.copy(self._folder / f"copy {self._copies}", self._chance["down"])
+                await trio.sleep(fault.seconds)
+                self.hosts.append(copied)
+                self._nursery.start_soon(copied.run)
             case What.CUT_OFF | What.DEAF:
                 host.cut = Cut.QUESTIONS if fault.what is What.CUT_OFF else Cut.ANSWERS
                 await trio.sleep(fault.seconds)

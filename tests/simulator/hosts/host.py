@@ -5,6 +5,7 @@ The daemon is the real one from acceptance to the messages: acceptor, store, lan
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from math import inf
 from pathlib import Path
@@ -28,7 +29,7 @@ from tocsind.shared.targets import Target
 from tocsind.testing.engine import MemoryEngine
 
 from .discord import TITLE, URL, Connection, Discord
-from .journal import InlineJournal, new_disk
+from .journal import InlineJournal, copy_of, new_disk
 from .life import Killed, Life
 from .way import Cut, Way
 
@@ -91,13 +92,14 @@ class Host:
         discord: Discord,
         ahead: float,
         chance: Random,
+        disk: sqlite3.Connection | None = None,
     ) -> None:
         self.name = name
         self.cut = Cut.NOTHING
         self.events: list[Event] = []
         self.life = Life()
         self.targets: Iterable[Target] = ()
-        self.disk = new_disk()
+        self.disk = disk or new_disk()
         self._folder = folder
         self._config = config
         self._engine = engine
@@ -117,6 +119,11 @@ class Host:
         """A program raises a signal: it is on disk at once."""
         self._spool.append(signal)
         self._handed.set()
+
+    def copy(self, folder: Path, chance: Random) -> Host:
+        """Another machine with a copy of this host's state folder."""
+        disk, ahead = copy_of(self.disk), self._clock.wall() - trio.current_time() - SOME_MORNING
+        return Host(self.name, folder, self._config, self._engine, self._discord, ahead, chance, disk)
 
     def end(self, *, at_once: bool) -> None:
         """SIGKILL; or SIGTERM: what is in flight ends, and leases are given back."""

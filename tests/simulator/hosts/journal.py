@@ -25,8 +25,19 @@ SYNC = 0.0005, 0.003  # s
 
 def new_disk() -> sqlite3.Connection:
     """An empty journal."""
+    found = _disk_with(_empty())
+    found.execute("UPDATE commits SET id = randomblob(16)")
+    return found
+
+
+def copy_of(disk: sqlite3.Connection) -> sqlite3.Connection:
+    """A copy of a journal, as of a cloned machine."""
+    return _disk_with(disk.serialize())
+
+
+def _disk_with(content: bytes) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
-    connection.deserialize(_empty())
+    connection.deserialize(content)
     return connection
 
 
@@ -60,7 +71,10 @@ class InlineJournal(Journal):
             await self._life.step()
         self._disk.execute("BEGIN")
         try:
+            changes = self._disk.total_changes
             found = job(self._disk, *args, **kwargs)
+            if self._disk.total_changes > changes:
+                self._disk.execute("UPDATE commits SET n = n + 1")
         except BaseException:
             self._disk.execute("ROLLBACK")
             raise

@@ -8,15 +8,18 @@ from random import Random
 from typing import Final, NoReturn, TypeVar
 
 from tocsind.shared.engine import (
+    UNKNOWN_START,
     Account,
     EngineAway,
     Item,
     Learned,
     Noted,
     Question,
+    Refused,
     Room,
     Seen,
     Settled,
+    Start,
     Stored,
     Tended,
 )
@@ -47,11 +50,22 @@ class Way:
         self._chance = chance
 
     async def tend(
-        self, target: str, host: str, *, token: str, wants: bool, alone: bool = False, trouble: bytes = b""
+        self,
+        target: str,
+        host: str,
+        *,
+        token: str,
+        wants: bool,
+        alone: bool = False,
+        trouble: bytes = b"",
+        start: Start = UNKNOWN_START,
     ) -> Tended:
         return await self._ask(
-            lambda: self._engine.tend(target, host, token=token, wants=wants, alone=alone, trouble=trouble)
+            lambda: self._engine.tend(target, host, token=token, wants=wants, alone=alone, trouble=trouble, start=start)
         )
+
+    async def leave(self, target: str, host: str, start: Start) -> None:
+        await self._ask(lambda: self._engine.leave(target, host, start))
 
     async def release(self, target: str, token: str) -> None:
         await self._ask(lambda: self._engine.release(target, token))
@@ -59,8 +73,10 @@ class Way:
     async def offer(self, target: str, host: str, items: Sequence[Item]) -> None:
         await self._ask(lambda: self._engine.offer(target, host, items))
 
-    async def look(self, target: str, host: str, after: Mapping[int, str] | None, most: int) -> Seen:
-        return await self._ask(lambda: self._engine.look(target, host, after, most))
+    async def look(
+        self, target: str, host: str, after: Mapping[int, str] | None, most: int, start: Start = UNKNOWN_START
+    ) -> Seen:
+        return await self._ask(lambda: self._engine.look(target, host, after, most, start))
 
     async def begin(
         self, target: str, token: str, ids: Sequence[str], foreign: Sequence[str], request: str, *, copies: bool = True
@@ -100,8 +116,10 @@ class Way:
     async def quarantine(self, target: str, priority: int, stored: Stored) -> None:
         await self._ask(lambda: self._engine.quarantine(target, priority, stored))
 
-    async def note(self, host: str, note: bytes) -> list[Noted]:
-        return await self._ask(lambda: self._engine.note(host, note))
+    async def note(
+        self, host: str, note: bytes, start: Start = UNKNOWN_START, *, leaves: bool = False
+    ) -> list[Noted] | Refused:
+        return await self._ask(lambda: self._engine.note(host, note, start, leaves=leaves))
 
     async def hosts(self) -> list[Noted]:
         return await self._ask(self._engine.hosts)
