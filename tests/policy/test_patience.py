@@ -200,3 +200,8 @@ def test_delivery_shut_out_at_other_hosts_moves_when_its_patience_is_over_and_no
     shut_out = ShutOut(100.0, "no host sends to it", (Priority.NORMAL,))
     assert shut_out.over_at(Priority.NORMAL, 30.0) == 130.0
     assert shut_out.over_at(Priority.URGENT, 30.0) == inf
+
+
+def test_a_shut_out_without_end_ends_every_patience_even_an_endless_one() -> None:
+    shut_out = ShutOut(-inf, "other sends for this host, and does not get through: 404")
+    assert [shut_out.over_at(each, Patience().of(each)) for each in Priority] == [-inf] * 4

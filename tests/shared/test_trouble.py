@@ -104,6 +104,19 @@ def test_where_no_host_gets_through_each_tells_its_own_fallback_what_it_accepted
         assert [told(host) for host in found] == [["urgent 0"], ["urgent 1"]]
 
 
+def test_where_the_webhook_is_gone_for_all_hosts_each_tells_its_fallback_all_that_it_accepted(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
+    with cuttable(tmp_path, fake, redis_server) as found:
+        for host in found:
+            cut(host, "gone: 404")
+        for n, host in enumerate(found):
+            host.client.send(f"urgent {n}", priority="urgent")
+            host.client.send(f"low {n}", priority="low")
+        until(lambda: [sorted(told(host)) for host in found] == [["low 0", "urgent 0"], ["low 1", "urgent 1"]], 60)
+        assert fake.titles() == []
+
+
 @pytest.mark.parametrize("mode", ["hold", "degrade"])
 def test_while_the_engine_is_away_what_waits_too_long_takes_the_fallback(
     tmp_path: Path, fake: FakeProcess, redis_server: RedisServer, mode: str

@@ -185,16 +185,24 @@ def test_own_deliveries_are_shut_out_while_the_holder_does_not_get_through(
     assert shut_out.since == 100.0
     assert OTHER in shut_out.reason
     assert not sends
-    tended(target, clock, OTHER, {OTHER: Out(100.0, "404", is_local=True, is_final=True)})
-    troubles.stand_by(target)
-    assert target.shut_out["d"]
-    assert target.shut_out["d"].since == -inf
     tended(target, clock, OTHER)
     troubles.stand_by(target)
     assert lanes.told[-1] == (None, False)
     tended(target, clock, HERE)
     troubles.stand_by(target)
     assert lanes.told[-1] == (None, True)
+
+
+def test_a_disabled_holder_ends_all_patience_only_where_no_other_host_gets_through(
+    troubles: Troubles, target: Target, clock: Clock, lanes: Lanes
+) -> None:
+    gone = Out(100.0, "404", is_local=True, is_final=True)
+    for others, since in (({OTHER: gone}, 100.0), ({OTHER: gone, HERE: gone}, -inf)):
+        tended(target, clock, OTHER, others)
+        troubles.stand_by(target)
+        shut_out, _ = lanes.told[-1]
+        assert shut_out is not None
+        assert shut_out.since == since
 
 
 def test_without_a_holder_patience_is_counted_from_its_end(

@@ -167,7 +167,7 @@ class Rerouting:
         recheck, self._in_round = self._recheck, True
         await self._notice_block()
         now = self._lane.clock.now()
-        while self._is_on and self._lane.disabled is None and await self._move_chunk(now):
+        while self._is_on and (self._lane.disabled is None or self.stands_by) and await self._move_chunk(now):
             await trio.lowlevel.checkpoint()
             now = self._lane.clock.now()
         self._in_round = recheck.is_set()

@@ -72,7 +72,7 @@ class Trouble(msgspec.Struct, frozen=True):
 class ShutOut(msgspec.Struct, frozen=True):
     """Where hosts share a destination: what this host accepted waits for others that do not get through, or while no host sends.
 
-    `since` is monotonic. What does not wait is sent from here.
+    `since` is monotonic; -inf: they will not get through, so nothing waits for them. What does not wait is sent from here.
     """
 
     since: float
@@ -81,7 +81,9 @@ class ShutOut(msgspec.Struct, frozen=True):
 
     def over_at(self, priority: Priority, patience: float) -> float:
         """When deliveries of this priority move; infinity for those that do not wait."""
-        return self.since + patience if priority in self.waits else inf
+        if priority not in self.waits:
+            return inf
+        return self.since if self.since == -inf else self.since + patience
 
 
 class Fitness(IntEnum):

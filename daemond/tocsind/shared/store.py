@@ -411,11 +411,14 @@ class SharedStore(JournalStore):
             return await super().reroute(destination, over, reason, hurried=hurried, among=among) if among else []
 
     async def divert(self, destination: str, reason: str, among: Collection[int] | None = None) -> bool:
-        """As in the base, where no other host gets through for this one."""
+        """As in the base, where no other host will get through for this one. Until that is known, patience counts (`reroute`)."""
         target = self.targets.of(destination)
         if target is None:
             return await super().divert(destination, reason)
-        if not target.shut_out.get(destination) and (target.others(self.host) or not self.sends(target)):
+        shut_out = target.shut_out.get(destination)
+        if not self.sends(target) and (shut_out is None or shut_out.since > -inf):
+            return False
+        if shut_out is None and target.others(self.host):
             return False
         fallbacks, here = self._fallbacks(destination), self.here(target, destination)
         async with target.moving:

@@ -97,12 +97,14 @@ class Troubles:
             target.held_until = now  # later times without a holder count from its return
         elif away is None and target.holder:
             out = target.outs.get(target.holder, {}).get(self.targets.far_of(name))
-            target.shut_out[name] = self._shut_out_by(target.holder, out) if out else None
+            target.shut_out[name] = self._shut_out_by(target, out) if out else None
         elif now - held_until > UNHELD_SECONDS:
             target.shut_out[name] = target.shut_out.get(name) or ShutOut(held_until, "no host sends to it")
         return target.shut_out.get(name)
 
-    def _shut_out_by(self, holder: str, out: Out) -> ShutOut:
-        reason = f"{holder} sends for this host, and does not get through: {out.reason}"
-        since = out.since - self.targets.offset + self._clock.now() - self._clock.steady()
-        return ShutOut(-inf if out.is_final else round(since, 1), reason)
+    def _shut_out_by(self, target: Target, out: Out) -> ShutOut:
+        """Because of the holder's trouble. A final one ends all patience, unless another host gets through and takes the lease."""
+        reason = f"{target.holder} sends for this host, and does not get through: {out.reason}"
+        if out.is_final and not target.others(target.holder):
+            return ShutOut(-inf, reason)
+        return ShutOut(round(out.since - self.targets.offset + self._clock.now() - self._clock.steady(), 1), reason)
