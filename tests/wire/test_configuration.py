@@ -140,7 +140,7 @@ def test_configuration_that_is_passed_over_can_be_named(
 @AS_ROOT
 def test_configuration_of_other_users_is_not_used() -> None:
     def sought() -> list[str]:
-        configuration.SYSTEM = "/nonexistent"
+        configuration.SYSTEM = str(folder / "none.toml")
         found = []
         for name in ("roots", "his", "others"):
             os.chdir(folder / name)
@@ -167,7 +167,7 @@ def test_unreadable_configuration_notice_names_the_paths_used(where: str) -> Non
     def seen() -> list[str | None]:
         texts: list[str] = []
         notices.write = texts.append
-        configuration.SYSTEM = str(folder / "etc.toml") if where == "system" else "/nonexistent"
+        configuration.SYSTEM = str(folder / "etc.toml") if where == "system" else str(folder / "none.toml")
         os.chdir(folder / "his" if where == "here" else "/")
         os.environ.update({"HOME": str(folder / "his"), "XDG_RUNTIME_DIR": str(folder / "run")})
         os.environ.pop("TOCSIN_SPOOL", None)
