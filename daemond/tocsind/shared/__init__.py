@@ -8,6 +8,7 @@
     scopes         limits that several targets share: room for each request; scope_scripts: the engine's part
     companions     which host is to hold targets that share a limit
     store          the lanes' store: the journal, and the engine's steps around it
+    reports        of the host that sends, to the engine: what ended
     leftovers      what is left at the engine of destinations that are not shared here any more
     trouble        hosts that do not get through: who should hold a lease, what is shut out (`outs`)
     taking         deliveries back from the engine: for a fallback, or before they end here

@@ -54,7 +54,7 @@ class Exchange:
         """Report deliveries that ended without an attempt. The search reads all open ones, so it takes a limited share of the time."""
         began = self._clock.now()
         if target.owed or began >= target.scan_at:
-            await self.store.report_all(target)
+            await self.store.reports.send(target)
             ended = self._clock.now()
             target.scan_at = ended + max(SCAN_SECONDS, SCAN_SHARE * (ended - began))
 

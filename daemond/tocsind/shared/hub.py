@@ -236,7 +236,7 @@ class Hub:
                 while target.requests:  # noqa: ASYNC110 - the lanes end by themselves, within their deadlines
                     await trio.sleep(0.02)
                 if target.holds(self._clock.now()):
-                    await self._store.report_all(target)
+                    await self._store.reports.send(target)
                     target.lose()
                     await self._engine.release(target.name, target.token)
                 if self._targets.away_since is None:

@@ -128,7 +128,7 @@ class Leases:
         if target.requests or target.starting or target.settling:
             await self._ask(target, own, wants=False)  # it is kept until then
             return
-        await self._store.report_all(target)
+        await self._store.reports.send(target)
         await self._engine.release(target.name, target.token)
         target.is_leaving, target.holder, target.changed_at = False, "", self._clock.now()
         await self._give_back(target)
@@ -229,7 +229,7 @@ class Leases:
         in_flight, doubtful = await self._journal.run(account, self._store.host, target.name, since)
         self._exchange.handed.clear()
         target.places.clear()
-        await self._store.report_all(target, at_once=True)
+        await self._store.reports.send(target, at_once=True)
         told = Account(
             tended.epoch,
             known if followed else "",

@@ -46,7 +46,7 @@ class Leftovers:
         ids = await self._journal.run(leftovers.give_back, left, self._store.host, self._clock.steady())
         taken = await self._store.engine.withdraw(target.name, ids) if ids else {}
         await self._journal.run(withdrawals.taken_back, taken)
-        await self._store.report_all(target)
+        await self._store.reports.send(target)
         await self._exchange.fetch(target, sends=False)
         if taken:
             await self._requeue()

@@ -47,18 +47,17 @@ from tocsind.journal import (
     shared,
     shared_news,
     shared_view,
-    stories,
     withdrawals,
 )
 from tocsind.policy.backoff import Retry
 from tocsind.policy.delivery import OPEN, Delivery, Priority, Settlement
 from tocsind.policy.outcomes import Outcome, is_unsent
 from tocsind.policy.patience import Fitness
-from tocsind.policy.story import ends_story
 
 from .engine import Engine, EngineAway, Settled
 from .identity import Identity
-from .items import LAST_SENDER, done_of, id_of, states_of, story_state
+from .items import id_of, states_of
+from .reports import Reports, doubtful
 from .scopes import Scopes, name_of
 from .taking import Taking
 from .targets import DEGRADED, Target, Targets
@@ -103,12 +102,11 @@ class SharedStore(JournalStore):
         self.identity = identity
         self._taking = Taking(engine, journal, self.targets, clock, identity)
         self.scopes = Scopes(engine, journal, self.targets, clock, identity)
+        self.reports = Reports(engine, journal, self.targets, identity, commit=self._retry_while_full, wake=self.wake)
         self.wakeups = wakeups
         self.waiters = waiters
         self._began = clock.steady()
-        self._origins: dict[
-            int, str
-        ] = {}  # the accepting host, by number, of other hosts' deliveries that are being settled
+        self._origins: dict[int, str] = {}  # who accepted the deliveries of others that are being settled
         self.changed = trio.Event()  # replaced each time it is set
 
     @property
@@ -122,8 +120,6 @@ class SharedStore(JournalStore):
             target.is_due = True
         self.changed.set()
         self.changed = trio.Event()
-
-    # --- the lane's steps ---------------------------------------------------------------------------------------------
 
     async def feed(self, destination: str, priority: Priority, after: int, most: int) -> list[Delivery]:
         """As in the base, of deliveries that this host may send."""
@@ -187,7 +183,7 @@ class SharedStore(JournalStore):
         except EngineAway:
             self.scopes.on_outage()
         if gone == [] and not self._holds(target):  # this host was stopped meanwhile: another one may send by now
-            await self._report(target, Settled(waiting=ids, doubtful=_doubtful(known), request=request, unsent=True))
+            await self.reports.add(target, Settled(waiting=ids, doubtful=doubtful(known), request=request, unsent=True))
             gone = None
         if gone == []:
             target.requests[asking.destination] = request
@@ -262,11 +258,12 @@ class SharedStore(JournalStore):
             for number in numbers:
                 self._origins.pop(number, None)
             waits = [each for each, end in zip(batch, settlements, strict=True) if end.state in OPEN]
-            settled = await self._settled(target, batch, waits, lane, await self.scopes.teach(scopes))
+            known = await self._ids(target, waits)
+            settled = await self.reports.settled(target, batch, known, lane, await self.scopes.teach(scopes))
         finally:
             target.settling -= 1
         is_unused = all(map(is_unsent, outcomes))
-        await self._report(target, msgspec.structs.replace(settled, unsent=is_unused), numbers)
+        await self.reports.add(target, msgspec.structs.replace(settled, unsent=is_unused), numbers)
         request = target.requests.pop(batch[0].destination, "")
         await self.scopes.settle(request, None if is_unused else answered)
         target.is_left |= not self._holds(target)
@@ -304,30 +301,6 @@ class SharedStore(JournalStore):
             after, waits = max(overdue), waits or len(free) < len(overdue)
         return waits
 
-    async def _settled(
-        self,
-        target: Target,
-        batch: Sequence[Delivery],
-        waits: Sequence[Delivery],
-        lane: LaneState | None,
-        scopes: Sequence[LimitState],
-    ) -> Settled:
-        """The end of an attempt for the engine, without the deliveries that ended."""
-        known, destination = await self._ids(target, waits), batch[0].destination
-        far = self.targets.far_of(destination)
-        state = states_of(far, lane, scopes, self.targets.offset) | await self._story(far, batch)
-        state[LAST_SENDER] = self.host.encode()
-        request = target.requests.get(destination)
-        return Settled(waiting=[each.id for each in known], doubtful=_doubtful(known), request=request, state=state)
-
-    async def _story(self, far: str, batch: Sequence[Delivery]) -> dict[str, bytes]:
-        """The live message that this batch has changed; a story that has ended leaves nothing."""
-        update = batch[0].update
-        if update is None:
-            return {}
-        story = await self._journal.run(stories.story, batch[0].destination, update.key)
-        return story_state(far, update.key, None if ends_story(batch[-1].signal) else story)
-
     async def settle_and_begin(
         self,
         batch: Sequence[Delivery],
@@ -347,40 +320,6 @@ class SharedStore(JournalStore):
         settlements = await self.settle(batch, outcomes, retry, lane, scopes)
         return settlements, await self.begin(following, asking)
 
-    async def _report(self, target: Target, settled: Settled, numbers: Sequence[int] = ()) -> None:
-        """Report to the engine which of these deliveries ended. `report_all` repeats a report that fails now."""
-        target.owed.append(settled)
-        has_digest = any(number < 0 for number in numbers)  # more has ended than the digest
-        try:
-            await self.report_all(target, among=None if has_digest else numbers)
-        except EngineAway:
-            self.wake([target])
-
-    async def report_all(self, target: Target, *, at_once: bool = False, among: Sequence[int] | None = None) -> None:
-        """Report all ended deliveries that the engine has; with `at_once` also those of attempts that are being settled. `among`: only of
-        these deliveries, which is quick however many wait. Raises EngineAway.
-        """
-        async with target.telling:
-            ended = await self._ended(target, among, at_once=at_once)
-            while ended or target.owed:
-                first = target.owed[0] if target.owed else Settled()
-                done = [done_of(each, self.host, self.targets.offset) for each in ended]
-                await self.engine.settle(target.name, target.token, msgspec.structs.replace(first, done=done))
-                del target.owed[:1]
-                await self._told([each.id for each in ended])
-                is_all = len(ended) < shared.MAX_ROWS
-                ended = [] if is_all else await self._ended(target, among, at_once=at_once)
-
-    async def _ended(self, target: Target, among: Sequence[int] | None, *, at_once: bool) -> list[shared.Ended]:
-        """Ended deliveries; without `among` none while an attempt is being settled, which reports its own."""
-        if among is not None:
-            return await self._journal.run(shared.ended, target.name, among) if among else []
-        return [] if target.settling and not at_once else await self._journal.run(shared.ended, target.name)
-
-    async def _told(self, ids: Sequence[str]) -> None:
-        if ids:
-            await self._retry_while_full(lambda: self._journal.run(shared.told, ids))
-
     async def save(self, lane: LaneState | None, scopes: Sequence[LimitState]) -> None:
         """As in the base, and in the engine."""
         await super().save(lane, scopes)
@@ -388,9 +327,7 @@ class SharedStore(JournalStore):
         target = self.targets.of(state.destination) if state else None
         if state is not None and target is not None and self._holds(target):
             far = self.targets.far_of(state.destination)
-            await self._report(target, Settled(state=states_of(far, lane, scopes, self.targets.offset)))
-
-    # --- steps of the host that sends -------------------------------------------------------------------------------------
+            await self.reports.add(target, Settled(state=states_of(far, lane, scopes, self.targets.offset)))
 
     async def reroute(
         self,
@@ -458,10 +395,6 @@ class SharedStore(JournalStore):
 
     def _holds(self, target: Target) -> bool:
         return target.holds(self._clock.now())
-
-
-def _doubtful(known: Sequence[shared.Known]) -> list[str]:
-    return [each.id for each in known if each.is_doubtful]
 
 
 def _may_leave_copy(claimed: Sequence[Delivery], asking: RequestStart) -> bool:
