@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tocsind.policy.delivery import SETTLED, State
-from tocsind.policy.late_news import Step, step
+from tocsind.policy.late_news import Step, corrected, step
 
 NOT_POSTED = [State.EXPIRED, State.DROPPED, State.SILENCED, State.SUPERSEDED]
 
@@ -36,3 +36,8 @@ def test_end_without_arrival_corrects_nothing(here: State, there: State) -> None
 @pytest.mark.parametrize("here", [State.SENT, State.DIGESTED, State.SENDING])
 def test_arrival_here_stays(here: State, there: State) -> None:
     assert step(here, there) is Step.NOTHING
+
+
+@pytest.mark.parametrize(("reason", "told"), [("its time passed", "its time passed"), (None, "expired")])
+def test_corrected_reason_has_the_news_and_the_end_before(reason: str | None, told: str) -> None:
+    assert corrected("sent by web-2", State.EXPIRED, reason) == f"sent by web-2; it had ended here before: {told}"
