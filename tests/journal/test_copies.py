@@ -104,7 +104,7 @@ def test_position_counts_the_commits_of_one_journal(database: sqlite3.Connection
     assert len(bytes.fromhex(id_)) == 16
 
 
-def test_what_waited_before_a_start_that_the_engine_has_not_accepted_is_marked(database: sqlite3.Connection) -> None:
+def test_older_backlog_is_marked_until_the_engine_accepts_the_start(database: sqlite3.Connection) -> None:
     put(database, "a", title="one", accepted=NOW)
     put(database, "a", title="two", accepted=NOW + 2)
     numbers = [number for (number,) in database.execute("SELECT number FROM deliveries")]

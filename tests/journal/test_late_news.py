@@ -248,7 +248,9 @@ def test_own_tells_which_deliveries_the_engine_may_have(database: sqlite3.Connec
     }, free
 
 
-def test_what_the_engine_gives_back_is_free_and_the_rest_is_offered_again(database: sqlite3.Connection) -> None:
+def test_delivery_is_free_once_the_engine_gives_it_back_and_offered_again_otherwise(
+    database: sqlite3.Connection,
+) -> None:
     (one, first), (two, second) = handed_over(database), handed_over(database)
     withdrawals.taken_back(database, {f"vm-1/{one}/a": True}, [f"vm-1/{two}/a"])
     assert told(database, one)["possible_duplicate"]

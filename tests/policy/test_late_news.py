@@ -1,4 +1,4 @@
-"""What news of a delivery changes, for each state here and there."""
+"""Late news of a delivery, for each state here and there."""
 
 from __future__ import annotations
 

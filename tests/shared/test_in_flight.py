@@ -1,4 +1,4 @@
-"""What the accepting host says of a delivery that another host may be sending: real daemons, a real engine, a fake Discord."""
+"""Status and `why` of deliveries that another host may be sending: real daemons, a real engine, a fake Discord."""
 
 from __future__ import annotations
 

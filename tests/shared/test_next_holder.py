@@ -1,4 +1,4 @@
-"""What the next host is told of attempts of the one before: their outcome, their kind, and the deliveries of a digest."""
+"""The next holder learns of attempts of the last one: their outcome, their kind, and the deliveries of a digest."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def test_next_holder_marks_what_was_in_a_digest_in_flight(
         until(lambda: settled(other))
 
 
-def test_what_its_host_dropped_is_in_no_digest(tmp_path: Path, fake: FakeProcess, redis_server: RedisServer) -> None:
+def test_digest_leaves_out_dropped_alerts_of_another_host(
+    tmp_path: Path, fake: FakeProcess, redis_server: RedisServer
+) -> None:
     with with_digest(tmp_path, fake, redis_server) as ((holder, other), ids):
         dropped = digested(holder)[0]
         assert other.client.request("drop", id=dropped)["deliveries"] == 1

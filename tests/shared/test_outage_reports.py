@@ -1,4 +1,4 @@
-"""What people read while the engine cannot be used: which of several reasons it is, from the first step that failed on."""
+"""Status, log and alarm name the reason for which the engine cannot be used, from the first failed step on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a host may end by itself: its journal, and an engine in memory at which another host sends."""
+"""A host ends its own deliveries: its journal, and an engine in memory at which another host sends."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ async def test_host_that_sends_asks_its_own_journal(host: Host) -> None:
     await host.hand_over()
     host.target.ready, host.target.valid_until = True, math.inf
     assert await host.free()
-    assert host.is_at_engine(), "it is told that it ended"
+    assert host.is_at_engine(), "the engine has to hear that the delivery ended"
 
 
 async def test_delivery_is_not_handed_over_while_it_ends(host: Host) -> None:

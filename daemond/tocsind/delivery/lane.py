@@ -234,7 +234,7 @@ class Lane:
         return opens if full else max(opens, self._gathered_at(now))
 
     def _gathered_at(self, now: float) -> float:
-        """Until when a message that is not full waits for alerts that other hosts accepted at the same time."""
+        """When a message that is not full has waited long enough for alerts that other hosts accepted at the same time."""
         seconds = self._store.gathering_seconds(self.name)
         offers = [each for sender in self._senders_in_batch() for each in sender.offers(1)] if seconds else []
         return now + min((seconds - self._waited(each) for each in offers), default=0.0)

@@ -1,4 +1,4 @@
-"""What a host records when it learns how a delivery of its own ended at another host. A message that arrived outweighs each end here.
+"""Late news: another host reports how a delivery of this host ended. A message that arrived outweighs each end here.
 
     here, and there:                sent       unknown    otherwise
     queued, held                    record     record     record

@@ -186,7 +186,7 @@ class Hub:
             await self._read_settings()
 
     async def _read_settings(self) -> None:
-        """What is wrong with the engine's settings, which people change while it runs."""
+        """Problems of the engine's settings, which operators change while it runs."""
         before, self._complaints = self._complaints, await self._engine.complaints()
         self._settings_at = self._clock.now() + SETTINGS_SECONDS
         if self._complaints and self._complaints != before:

@@ -1,4 +1,4 @@
-"""Which host this is: its name, which is in the state folder, and the start of its daemon.
+"""The identity of this host: its name, which is in the state folder, and the start of its daemon.
 
 A state folder may be copied: a cloned machine, a restored backup, rsync. Then two daemons have one name. The engine therefore knows the
 last start of each host (`engine.Start`): a token that each daemon draws, and how many commits its journal has. It refuses

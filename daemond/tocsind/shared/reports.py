@@ -1,7 +1,7 @@
-"""What the host that sends reports to the engine: which deliveries ended, and what an attempt changed.
+"""Reports of the holder to the engine: the deliveries that ended, and the state after an attempt.
 
-A report that fails waits in `Target.owed`, in order, and is repeated before the next one. Which deliveries ended is read from the journal
-each time, so that is not lost with a report.
+A report that fails waits in `Target.owed`, in order, and is repeated before the next one. Each report reads the ended deliveries from the
+journal, so a lost report loses none of them.
 """
 
 from __future__ import annotations

@@ -82,8 +82,8 @@ class Case(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What became of it: the test's record, copies without a mark, what is left behind, and where the accepting host says something else of
-    a signal than what the server saw: nothing, if all is well. `states` counts what the accepting hosts say.
+    """The outcome: the test's record, copies without a mark, entries left behind, and signals of which the accepting host and the server
+    tell different ends: none, if all is well. `states` counts the ends that the accepting hosts tell.
     """
 
     record: RunRecord
@@ -196,7 +196,7 @@ class Cluster:
         return self._left()
 
     def _left(self) -> list[str]:
-        """What no host will ever finish. Of copies the engine may keep attempts that ended since, and ends for a name that no host has."""
+        """Entries of the engine that no host will finish. Copies may leave ended attempts, and ends for a name that no host has."""
         left = [f"{host.name}: {row}" for host in self.hosts for row in host.left()]
         at_engine = self._engine.left() if self._case.hosts else []
         return left + [

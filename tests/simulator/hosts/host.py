@@ -54,7 +54,7 @@ def configuration(on_outage: str | None, webhooks: Sequence[int] = (0,)) -> Conf
 
 
 class Said(NamedTuple):
-    """What a host says of a signal that it accepted."""
+    """The state that a host reports for a signal that it accepted."""
 
     state: str
     reason: str

@@ -1,4 +1,4 @@
-"""What hosts say of signals that expire is what the server saw, whatever happens to the hosts and to their engine."""
+"""Hosts report of expired signals what the server saw, through faults of the hosts and of their engine."""
 
 from __future__ import annotations
 
